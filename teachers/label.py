@@ -1,0 +1,150 @@
+"""What a teacher says about one state: a :class:`Label`, or a typed :class:`Failure`.
+
+Both are immutable, JSON-serialisable and complete: whoever reads one years later can see who
+answered, to what, in which words and at what price.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from envs import Task
+from teachers.errors import AnswerError
+
+Elicitation = Literal["stated", "logprobs", "votes", "choice", "exact"]
+"""How the probabilities were obtained. ``exact``: computed, not asked (the planner)."""
+
+FailureKind = Literal[
+    "invalid",  # an answer came, and no rule makes a label of it
+    "refusal",  # the model declined, or a content filter did
+    "truncated",  # the answer hit the token limit
+    "empty",  # an answer without text
+    "timeout",
+    "rate_limited",
+    "unavailable",  # 5xx, connection refused or reset, after all retries
+    "rejected",  # the provider will never answer this: wrong key, no quota, unknown model
+    "budget",  # not asked: the budget is spent
+    "missing",  # not asked: offline, and not in the store
+]
+
+LASTING: frozenset[str] = frozenset({"invalid", "refusal", "truncated", "empty"})
+"""Failures that were paid for and would come again: not asked twice unless the user says so."""
+
+SUM_TOLERANCE = 0.02
+"""How far from 1 stated probabilities may sum (they are then renormalised): models round."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Turn(_Record):
+    """One message of a transcript. Images are named by their digest, never inlined."""
+
+    role: Literal["system", "user", "assistant"]
+    text: str
+
+
+class Usage(_Record):
+    """Tokens as the provider counted them, summed over the calls that one label took."""
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            calls=self.calls + other.calls,
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+        )
+
+
+class _Answer(_Record):
+    """What a label and a failure have in common."""
+
+    task: str
+    teacher: str
+    """The teacher's name on the command line."""
+    fingerprint: str
+    """The teacher's fingerprint: everything that can change an answer."""
+    model: str = ""
+    """The model as the provider names it in its answer."""
+    prompt: str = ""
+    """The prompt's fingerprint; empty where nothing was asked in words."""
+    transcript: tuple[Turn, ...] = ()
+    """What was said, raw, in order: the query's turns (not the few-shot prefix) and the answers."""
+    usage: Usage = Usage()
+    cost_usd: float | None = None
+    """None: the price is not known. 0.0: it is known to be free."""
+    latency_s: float = 0.0
+    created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    version: str = ""
+    """The version of lvlm2p that wrote this."""
+
+
+class Label(_Answer):
+    """A probability for each of the task's actions, in the task's order; they sum to 1."""
+
+    kind: Literal["label"] = "label"
+    probabilities: dict[str, float]
+    elicitation: Elicitation
+    analysis: dict[str, Any] | None = None
+    """The scene as the teacher described it, before it chose (fields of ``prompts.Analysis``)."""
+
+    @property
+    def action(self) -> str:
+        """The most probable action (the first of the task's order among equals)."""
+        return max(self.probabilities, key=self.probabilities.__getitem__)
+
+
+class Failure(_Answer):
+    """Why there is no label for a state. It has weight 0 in the loss, never a made-up label."""
+
+    kind: Literal["failure"] = "failure"
+    failure: FailureKind
+    message: str
+    """One sentence for people."""
+
+    @property
+    def lasting(self) -> bool:
+        """Whether asking again would be paid for and fail again."""
+        return self.failure in LASTING
+
+
+Answer: TypeAlias = Label | Failure
+StoredAnswer = Annotated[Label | Failure, Field(discriminator="kind")]
+
+
+def check_probabilities(
+    task: Task, stated: Mapping[str, float], tolerance: float = SUM_TOLERANCE
+) -> dict[str, float]:
+    """Validated, renormalised probabilities in the order of ``task.actions``.
+
+    Finite, non-negative, naming exactly the task's actions and summing to 1 within ``tolerance``.
+
+    Raises:
+        AnswerError: what is wrong, in one sentence that a model can be shown.
+    """
+    names = [action.name for action in task.actions]
+    missing = [name for name in names if name not in stated]
+    extra = [name for name in stated if name not in names]
+    if missing or extra:
+        parts = [f"missing {', '.join(missing)}"] if missing else []
+        parts += [f"unknown {', '.join(map(repr, extra))}"] if extra else []
+        raise AnswerError(f"the actions are {', '.join(names)}: {'; '.join(parts)}")
+    for name in names:
+        p = stated[name]
+        if not math.isfinite(p) or p < 0:
+            raise AnswerError(f"the probability of {name} is {p}: it must be finite and at least 0")
+    total = math.fsum(stated[name] for name in names)
+    if abs(total - 1) > tolerance:
+        raise AnswerError(f"the probabilities sum to {total:.4g}, not 1")
+    return {name: stated[name] / total for name in names}

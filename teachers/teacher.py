@@ -1,0 +1,88 @@
+"""The interface: a batch of views in, for each view a label or a typed failure out.
+
+A teacher implements one method, :meth:`Teacher.ask`, a generator that yields each answer as soon as
+it is there, so that a wrapper (the store, above all) can put it on disk before anyone uses it.
+What wraps a teacher is a teacher: store, symmetry, temperature compose like transports.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from envs import Task, View
+from teachers.label import Answer, Failure, Label
+
+
+@dataclass
+class Counts:
+    """What a teacher did for its caller since it was made.
+
+    ``asked``: states that were put to the model (labelled or failed); ``cached``: answered by the
+    store; ``failed``: failures among both; ``missing``: offline and not in the store;
+    ``cost_usd``: None as soon as the price of one answer is unknown.
+    """
+
+    asked: int = 0
+    cached: int = 0
+    failed: int = 0
+    missing: int = 0
+    saved: int = 0
+    """Questions not asked because a symmetric state had been (``--symmetry canonical``)."""
+    cost_usd: float | None = 0.0
+
+    def add_asked(self, answer: Answer) -> None:
+        """Count one answer that the model gave just now."""
+        self.asked += 1
+        self.failed += isinstance(answer, Failure)
+        if answer.cost_usd is None or self.cost_usd is None:
+            self.cost_usd = None
+        else:
+            self.cost_usd += answer.cost_usd
+
+    def add_cached(self, answer: Answer) -> None:
+        """Count one answer that was already there; nothing is paid for it again."""
+        self.cached += 1
+        self.failed += isinstance(answer, Failure)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Teacher(ABC):
+    """Whoever answers.
+
+    Attributes:
+        name: as on the command line.
+        counts: what was asked so far.
+    """
+
+    name: str
+    counts: Counts
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Everything that can change an answer, and nothing else, as a short hexadecimal digest."""
+
+    @abstractmethod
+    def ask(self, views: Sequence[View]) -> Iterator[tuple[int, Answer]]:
+        """Yield ``(index into views, answer)`` once for each view, in any order, as they come.
+
+        Trouble with a provider is yielded as a Failure, never raised; what is raised
+        (:class:`teachers.errors.TeacherError`) means that no view at all can be answered.
+        """
+
+    def label(self, views: Sequence[View]) -> list[Label | Failure]:
+        """All answers, in the order of ``views``."""
+        answers: dict[int, Answer] = dict(self.ask(views))
+        return [answers[index] for index in range(len(views))]
+
+    def supports(self, task: Task) -> str | None:
+        """Why this teacher can't advise on ``task``, in one sentence; None where it can."""
+        return None
+
+    def close(self) -> None:
+        """Let go of connections, threads and memory."""

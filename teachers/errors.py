@@ -64,7 +64,7 @@ class TeacherError(Lvlm2pError):
 
 
 class TeacherNotReadyError(TeacherError):
-    """A key, a server or a package is missing; the sentence names it and the command that mends it."""
+    """A key, a server or a package is missing; the sentence names what mends it."""
 
 
 class MissingLabelsError(TeacherError):

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
+from importlib import metadata
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -37,6 +39,15 @@ LASTING: frozenset[str] = frozenset({"invalid", "refusal", "truncated", "empty"}
 
 SUM_TOLERANCE = 0.02
 """How far from 1 stated probabilities may sum (they are then renormalised): models round."""
+
+
+@cache
+def tool_version() -> str:
+    """The installed version of lvlm2p; empty where it runs without being installed."""
+    try:
+        return metadata.version("lvlm2p")
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 class _Record(BaseModel):
@@ -86,7 +97,7 @@ class _Answer(_Record):
     """None: the price is not known. 0.0: it is known to be free."""
     latency_s: float = 0.0
     created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
-    version: str = ""
+    version: str = Field(default_factory=tool_version)
     """The version of lvlm2p that wrote this."""
 
 

@@ -48,6 +48,7 @@ class Counts:
         self.failed += isinstance(answer, Failure)
 
     def as_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
         return asdict(self)
 
 
@@ -84,5 +85,5 @@ class Teacher(ABC):
         """Why this teacher can't advise on ``task``, in one sentence; None where it can."""
         return None
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (nothing to let go of is the usual case)
         """Let go of connections, threads and memory."""

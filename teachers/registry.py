@@ -1,0 +1,185 @@
+"""From a name to a teacher: what ships here, and what others registered.
+
+A third party adds a teacher with three lines in its own ``pyproject.toml``::
+
+    [project.entry-points."lvlm2p.teachers"]
+    my-teacher = "my_package:MyTeacher"
+
+and a class as described in :mod:`teachers.context`. Nothing is imported before it is used.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ValidationError
+
+from teachers.context import Context, Status
+from teachers.errors import (
+    ConfigError,
+    Lvlm2pError,
+    TeacherNotReadyError,
+    UnknownNameError,
+)
+
+if TYPE_CHECKING:
+    from teachers.budget import Budget
+    from teachers.store import LabelStore
+    from teachers.teacher import Teacher
+
+GROUP = "lvlm2p.teachers"
+"""The entry-point group of third parties."""
+
+BUILTIN: dict[str, tuple[str, str]] = {
+    "expert": ("teachers.expert", "ExpertTeacher"),
+    "random": ("teachers.expert", "RandomTeacher"),
+    "tiny-vl": ("teachers.tiny_vl", "TinyVLTeacher"),
+    "gemini": ("teachers.chat", "ChatTeacher"),
+    "gpt-4v": ("teachers.chat", "ChatTeacher"),
+    "claude": ("teachers.chat", "ChatTeacher"),
+    "qwen-vl-local": ("teachers.chat", "ChatTeacher"),
+    "qwen-vl-hf": ("teachers.chat", "TransformersTeacher"),
+    "litellm": ("teachers.chat", "ChatTeacher"),
+}
+"""Name -> (module, class). ``litellm`` is written ``litellm:<provider/model>``."""
+
+
+class NoOptions(BaseModel, extra="forbid"):
+    """For a teacher class without ``Options``."""
+
+
+def load_teacher(
+    name: str,
+    *,
+    options: Mapping[str, object] | None = None,
+    store: LabelStore | None = None,
+    offline: bool = False,
+    on_miss: Literal["fail", "skip"] = "fail",
+    budget: Budget | None = None,
+    symmetry: Literal["none", "canonical"] = "none",
+    sample: int = 0,
+    retry_failures: bool = False,
+) -> Teacher:
+    """The teacher called ``name``, wrapped in what was asked for.
+
+    Args:
+        name: see ``lvlm2p teachers``; ``litellm:<provider/model>`` for any other hosted model.
+        options: the teacher's own options; strings, as ``-T key=value`` gives them, are converted.
+        store: where answers are looked up first and kept; None: nothing is kept.
+        offline: answer from ``store`` alone.
+        on_miss: offline, what a state without a label does: raise, or be a Failure("missing").
+        budget: how much may be asked.
+        symmetry: "canonical" asks one question for all states that are the same by symmetry.
+        sample: another number asks (and stores) a fresh, independent sample of every answer.
+        retry_failures: ask again where a stored failure would otherwise be final.
+
+    Raises:
+        UnknownNameError: nobody registered ``name``; the sentence names the nearest.
+        ConfigError: an option that this teacher does not have, or an unusable value.
+        TeacherNotReadyError: a package that it needs is missing.
+    """
+    teacher_class = _find(name)
+    if offline and store is None:
+        raise ConfigError("offline answers come from a label store alone: give one with --store")
+    checked = _options(name, teacher_class, options or {})
+    teacher: Teacher = teacher_class.build(name, checked, Context(store, budget, sample))
+    if store is not None:
+        from teachers.stored import StoredTeacher
+
+        teacher = StoredTeacher(
+            teacher,
+            store,
+            offline=offline,
+            on_miss=on_miss,
+            sample=sample,
+            retry_failures=retry_failures,
+        )
+    if symmetry == "canonical":
+        from teachers.symmetry import CanonicalTeacher
+
+        teacher = CanonicalTeacher(teacher)
+    return teacher
+
+
+def available() -> list[Status]:
+    """Every teacher there is, ready or not; nothing heavy is imported."""
+    rows = [_status(name) for name in BUILTIN]
+    return rows + [_status(name) for name in sorted(_third_parties()) if name not in BUILTIN]
+
+
+def _status(name: str) -> Status:
+    try:
+        teacher_class = _find("litellm:<provider/model>" if name == "litellm" else name)
+    except Lvlm2pError as error:
+        return Status(name, "", (), None, ready=False, note=str(error))
+    if not hasattr(teacher_class, "status"):
+        return Status(name, "", (), None, ready=True, note="says nothing about itself")
+    status: Status = teacher_class.status(name)
+    return status
+
+
+def _third_parties() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def _find(name: str) -> Any:
+    """The class behind ``name``."""
+    base, colon, rest = name.partition(":")
+    if base == "litellm" and not rest:
+        raise ConfigError("litellm needs a model: litellm:<provider/model>, e.g. litellm:xai/grok")
+    if base in BUILTIN and (not colon or base == "litellm"):
+        module, attribute = BUILTIN[base]
+        try:
+            return getattr(importlib.import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            raise _missing_package(name, error) from error
+    others = _third_parties()
+    if name in others:
+        return _load_entry_point(name, others[name])
+    known = [*(known for known in BUILTIN if known != "litellm"), *others]
+    raise UnknownNameError(
+        "teacher", name, known, hint="Any hosted model is litellm:<provider/model>."
+    )
+
+
+def _load_entry_point(name: str, point: EntryPoint) -> Any:
+    try:
+        found = point.load()
+    except ModuleNotFoundError as error:
+        raise _missing_package(name, error) from error
+    except Exception as error:  # a plug-in's import may raise anything; the user must know whose
+        raise ConfigError(
+            f"teacher {name!r} ({point.value}) can't be loaded: {type(error).__name__}: {error}"
+        ) from error
+    if not hasattr(found, "build"):
+        raise ConfigError(f"teacher {name!r}: {point.value} has no classmethod build")
+    return found
+
+
+def _missing_package(name: str, error: ModuleNotFoundError) -> TeacherNotReadyError:
+    return TeacherNotReadyError(
+        f"teacher {name!r} needs the package {error.name}: pip install {error.name}"
+    )
+
+
+def _options(name: str, teacher_class: Any, given: Mapping[str, object]) -> BaseModel:
+    model: type[BaseModel] = getattr(teacher_class, "Options", NoOptions)
+    known = list(model.model_fields)
+    for key in given:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            guess = f"did you mean {near[0]!r}? " if near else ""
+            has = f"it has {', '.join(known)}" if known else "it has none"
+            raise ConfigError(f"teacher {name!r} has no option {key!r}: {guess}{has}")
+    try:
+        return model.model_validate(dict(given))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "options"
+        message = first["msg"].removeprefix("Value error, ")
+        value = f"={first['input']!r}" if first["loc"] and first["type"] != "missing" else ""
+        raise ConfigError(f"teacher {name!r}, option {key}{value}: {message}") from error

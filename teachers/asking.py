@@ -16,7 +16,7 @@ Elicit = Literal["stated", "logprobs", "votes", "choice"]
 class Asking(BaseModel):
     """Options of ``train``, ``evaluate`` and ``label`` about the teacher and its answers."""
 
-    model_config = ConfigDict(extra="forbid", validate_default=True)
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     teacher_args: dict[str, Any] = {}
     """The teacher's own options; on the command line -T key=value, repeated."""

@@ -1,0 +1,109 @@
+"""The house keeps its floors, and the front door opens quickly."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FLOORS = ("envs", "prompts", "teachers", "student", "lvlm2p")
+# The commands of teachers/ that act in environments, not only look at views.
+ACTING = ("teachers/evaluation", "teachers/labelling")
+# What a student may know of teachers: the interface, never who answered.
+INTERFACE = {"teachers.asking", "teachers.errors", "teachers.label", "teachers.teacher"}
+HEAVY = ("torch", "litellm", "transformers", "ray", "gymnasium", "minigrid", "matplotlib")
+
+
+def sources() -> Iterator[Path]:
+    for floor in FLOORS[:-1]:
+        yield from (ROOT / floor).rglob("*.py")
+    yield ROOT / "lvlm2p.py"
+
+
+def imports(path: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each ``(module, names)`` that a file imports, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, ()) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module or "", tuple(alias.name for alias in node.names)
+
+
+def place(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def test_imports_only_run_downwards() -> None:
+    for path in sources():
+        floor = FLOORS.index(place(path).partition("/")[0].removesuffix(".py"))
+        for module, _ in imports(path):
+            room = module.partition(".")[0]
+            if room in FLOORS:
+                assert FLOORS.index(room) <= floor, f"{place(path)} imports {module} from above"
+
+
+def test_a_teacher_sees_only_tasks_and_views() -> None:
+    for path in sources():
+        where = place(path)
+        if not where.startswith("teachers/") or where.startswith(ACTING):
+            continue
+        for module, names in imports(path):
+            if module == "envs":
+                assert set(names) <= {"Task", "View"}, f"{where} sees {names} of envs"
+            else:
+                assert not module.startswith("envs.") or module == "envs.errors", where
+
+
+def test_a_student_never_knows_who_answered() -> None:
+    for path in sources():
+        if place(path).startswith("student/"):
+            for module, names in imports(path):
+                if module == "teachers":
+                    assert set(names) <= {"Answer", "Counts", "Failure", "Label", "Teacher"}, path
+                elif module.startswith("teachers."):
+                    assert module in INTERFACE, f"{place(path)} imports {module}"
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["train", "--help"], ["evaluate", "--help"]])
+def test_help_loads_nothing_heavy(argv: list[str]) -> None:
+    code = (
+        "import sys, lvlm2p\n"
+        "try:\n"
+        f"    lvlm2p.main({argv!r})\n"
+        "except SystemExit: pass\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert run.stderr.strip().splitlines()[-1] == "[]", run.stderr
+    assert "usage: lvlm2p" in run.stdout
+
+
+def test_no_source_file_is_long() -> None:
+    long = {place(path): n for path in sources() if (n := len(path.read_text().splitlines())) > 400}
+    assert not long
+
+
+@pytest.mark.parametrize("package", ["envs", "prompts", "teachers", "student"])
+def test_what_is_exported_exists(package: str) -> None:
+    module = __import__(package)
+    assert module.__all__ == sorted(set(module.__all__))
+    for name in module.__all__:
+        assert getattr(module, name) is not None, f"{package}.{name}"
+
+
+def test_nothing_reads_pickles_or_evaluates_text() -> None:
+    calls = {"eval", "exec", "pickle.load", "pickle.loads"}
+    for path in sources():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                name = ast.unparse(node.func)
+                assert name not in calls, f"{place(path)}: {name}"
+                if name == "torch.load":
+                    keywords = {word.arg: ast.unparse(word.value) for word in node.keywords}
+                    assert keywords.get("weights_only") == "True", place(path)

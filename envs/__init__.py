@@ -1,0 +1,63 @@
+"""What is seen and done: tasks, views, environments, the exact planner.
+
+The lowest floor: nothing here imports from the rooms above. Names are loaded on first use, so that
+importing :mod:`envs` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from envs.errors import Lvlm2pError, UnknownNameError, UserError
+    from envs.making import make_env, view_of
+    from envs.registry import covered_ids, register_task, task_for, task_named, tasks
+    from envs.task import Action, ImageStyle, Plan, Symmetry, Task
+    from envs.view import DRAWING_VERSION, View
+
+_HOME = {
+    "DRAWING_VERSION": "envs.view",
+    "Action": "envs.task",
+    "ImageStyle": "envs.task",
+    "Lvlm2pError": "envs.errors",
+    "Plan": "envs.task",
+    "Symmetry": "envs.task",
+    "Task": "envs.task",
+    "UnknownNameError": "envs.errors",
+    "UserError": "envs.errors",
+    "View": "envs.view",
+    "covered_ids": "envs.registry",
+    "make_env": "envs.making",
+    "register_task": "envs.registry",
+    "task_for": "envs.registry",
+    "task_named": "envs.registry",
+    "tasks": "envs.registry",
+    "view_of": "envs.making",
+}
+
+__all__ = [
+    "DRAWING_VERSION",
+    "Action",
+    "ImageStyle",
+    "Lvlm2pError",
+    "Plan",
+    "Symmetry",
+    "Task",
+    "UnknownNameError",
+    "UserError",
+    "View",
+    "covered_ids",
+    "make_env",
+    "register_task",
+    "task_for",
+    "task_named",
+    "tasks",
+    "view_of",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'envs' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)

@@ -1,0 +1,111 @@
+"""Which tasks there are, and which one an environment belongs to."""
+
+from __future__ import annotations
+
+import importlib
+from fnmatch import fnmatchcase
+from functools import cache
+
+from envs.errors import UnknownNameError, UserError
+from envs.task import Task
+
+_TASKS: dict[str, Task] = {}
+
+
+def register_task(task: Task) -> Task:
+    """Make a task known; a task of the same name is replaced. Returns it.
+
+    Raises:
+        UserError: it has no action, or two of the same name.
+    """
+    names = task.action_names
+    if not names or len(set(names)) < len(names):
+        raise UserError(
+            f"task {task.name!r} needs at least one action and distinct names, not {names}."
+        )
+    _builtin()
+    _TASKS.pop(task.name, None)
+    _TASKS[task.name] = task
+    _match.cache_clear()
+    return task
+
+
+def tasks() -> list[Task]:
+    """All tasks, by name."""
+    _builtin()
+    return [task for _, task in sorted(_TASKS.items())]
+
+
+def task_named(name: str) -> Task:
+    """The task called ``name``.
+
+    Raises:
+        UnknownNameError: there is none; the sentence names the nearest.
+    """
+    _builtin()
+    if name not in _TASKS:
+        raise UnknownNameError("task", name, _TASKS, "Others are made known by register_task.")
+    return _TASKS[name]
+
+
+def task_for(env_id: str) -> Task:
+    """The task that a Gymnasium id belongs to (``module:id`` imports the module first).
+
+    Raises:
+        UnknownNameError: Gymnasium knows no such environment; the sentence names the nearest.
+        UserError: it does, but no task covers it.
+    """
+    import gymnasium as gym
+    import minigrid  # noqa: F401  (registers its ids)
+
+    module, _, name = env_id.rpartition(":")
+    if module:
+        _import(module, env_id)
+    task = _match(name)
+    if name not in gym.registry:
+        raise UnknownNameError("environment", env_id, covered_ids())
+    if task is None:
+        raise UserError(
+            f"no task says how a teacher should understand {env_id!r}: describe it with "
+            f"register_task (docs/tasks.md); there are tasks for {', '.join(_patterns())}."
+        )
+    return task
+
+
+def covered_ids() -> list[str]:
+    """Every registered Gymnasium id that a task covers."""
+    import gymnasium as gym
+    import minigrid  # noqa: F401  (registers its ids)
+
+    _builtin()
+    return sorted(env_id for env_id in gym.registry if _match(env_id) is not None)
+
+
+def _patterns() -> list[str]:
+    return [pattern for task in tasks() for pattern in task.env_ids]
+
+
+@cache
+def _match(env_id: str) -> Task | None:
+    """The last registered task whose pattern fits, so that a user's own comes first."""
+    _builtin()
+    for task in reversed(_TASKS.values()):
+        if any(fnmatchcase(env_id, pattern) for pattern in task.env_ids):
+            return task
+    return None
+
+
+def _import(module: str, env_id: str) -> None:
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        raise UserError(f"environment {env_id!r}: can't import {module!r}: {error}.") from error
+
+
+@cache
+def _builtin() -> None:
+    """Make the shipped tasks known (and MiniGrid's ids with them), once."""
+    from envs.families import FAMILIES
+
+    for task in FAMILIES:
+        _TASKS.setdefault(task.name, task)

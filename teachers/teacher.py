@@ -68,6 +68,14 @@ class Teacher(ABC):
     def fingerprint(self) -> str:
         """Everything that can change an answer, and nothing else, as a short hexadecimal digest."""
 
+    def fingerprint_for(self, task: Task) -> str:
+        """The fingerprint where ``task`` is asked about: what labels carry and are stored under.
+
+        A teacher asked in words adds the task's own prompt (rules, actions, examples), so that a
+        change to one task's words leaves the labels of the others valid.
+        """
+        return self.fingerprint
+
     @abstractmethod
     def ask(self, views: Sequence[View]) -> Iterator[tuple[int, Answer]]:
         """Yield ``(index into views, answer)`` once for each view, in any order, as they come.

@@ -169,7 +169,7 @@ def parse(command: str, model: type[Model], argv: Argv) -> tuple[Model, bool]:
     for name, field in model.model_fields.items():
         if name == "teacher_args":
             marks = {"name": "teacher-arg", "aliases": ("-T",), "metavar": "KEY=VALUE"}
-            kind = tyro.conf.UseAppendAction[tuple[str, ...]]
+            kind: Any = tyro.conf.UseAppendAction[tuple[str, ...]]
             flag(name, kind, field.description, (), *marks.items())
             continue
         default = (
@@ -184,7 +184,7 @@ def parse(command: str, model: type[Model], argv: Argv) -> tuple[Model, bool]:
         flag("config", Path | None, "YAML file of options; flags win over it.", source)
     copy = dataclasses.make_dataclass("options", fields)
     doc = COMMANDS[command].__doc__ if command in COMMANDS else model.__doc__
-    read = vars(tyro.cli(copy, args=argv, prog=f"lvlm2p {command}", description=doc))
+    read = dict(vars(tyro.cli(copy, args=argv, prog=f"lvlm2p {command}", description=doc)))
     json = read.pop("json")
     read.pop("config")
     if "teacher_args" in read:

@@ -109,6 +109,8 @@ class Label(_Answer):
     elicitation: Elicitation
     analysis: dict[str, Any] | None = None
     """The scene as the teacher described it, before it chose (fields of ``prompts.Analysis``)."""
+    outside: float | None = None
+    """``logprobs``: probability of anything but the allowed letters, before renormalising."""
 
     @property
     def action(self) -> str:

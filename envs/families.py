@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from envs.drawing import draw_minigrid
+from envs.planner import plan_beside, plan_facing, plan_reaching
+from envs.planner_dynamic import plan_among_obstacles
 from envs.scenes import describe_minigrid, scene_of
-from envs.snapshot import BALL, COLORS, DOOR, GOAL, KEY, OBJECTS, Snapshot, minigrid_view
-from envs.task import Action, Task
+from envs.snapshot import (
+    BALL,
+    COLORS,
+    DOOR,
+    GOAL,
+    KEY,
+    OBJECTS,
+    Snapshot,
+    decode_state,
+    minigrid_view,
+)
+from envs.task import Action, Plan, Task
 
 if TYPE_CHECKING:
     import gymnasium as gym
@@ -58,13 +71,34 @@ def target_in(mission: str) -> str | None:
 
 
 def things(state: Snapshot, mission: str) -> Sequence[tuple[int, int]]:
-    """Fetch: where the objects are that the mission names, the nearest first."""
-    return named_cells(state, mission, (KEY, BALL))
+    """Fetch: where the objects are that the mission names, the nearest in steps first."""
+    found = named_cells(state, mission, (KEY, BALL))
+
+    def steps(at: tuple[int, int]) -> float:
+        distance = plan_facing(state, [at], "pickup").distance
+        return math.inf if distance is None else distance
+
+    return sorted(found, key=steps) if len(found) > 1 else found
 
 
 def door(state: Snapshot, mission: str) -> Sequence[tuple[int, int]]:
     """GoToDoor: where the door is that the mission names."""
     return named_cells(state, mission, (DOOR,))
+
+
+def _lava_gap_plan(view: View) -> Plan:
+    state = decode_state(view.state)
+    return plan_reaching(state, goal_cells(state, view.mission))
+
+
+def _fetch_plan(view: View) -> Plan:
+    state = decode_state(view.state)
+    return plan_facing(state, named_cells(state, view.mission, (KEY, BALL)), "pickup")
+
+
+def _go_to_door_plan(view: View) -> Plan:
+    state = decode_state(view.state)
+    return plan_beside(state, door(state, view.mission), "done")
 
 
 def _lava_gap_scene(view: View) -> dict[str, Any]:
@@ -107,6 +141,7 @@ LAVA_GAP = _task(
     "The green cell is the goal. Reach the goal in as few actions as you can. Moving onto lava "
     "ends the episode in failure. Moving against a wall does nothing.",
     scene=_lava_gap_scene,
+    planner=_lava_gap_plan,
 )
 
 DYNAMIC_OBSTACLES = _task(
@@ -119,6 +154,7 @@ DYNAMIC_OBSTACLES = _task(
     "is directly in front of you ends the episode in failure, even if the ball moves away; "
     "turning is always safe.",
     scene=_lava_gap_scene,
+    planner=plan_among_obstacles,
 )
 
 FETCH = _task(
@@ -130,6 +166,7 @@ FETCH = _task(
     "few actions as you can. Picking up any other object ends the episode in failure. Moving "
     "against a wall or an object does nothing.",
     scene=_fetch_scene,
+    planner=_fetch_plan,
 )
 
 GO_TO_DOOR = _task(
@@ -141,6 +178,7 @@ GO_TO_DOOR = _task(
     "choose done, in as few actions as you can; the direction you face does not matter. Choosing "
     "done anywhere else ends the episode in failure. Moving against a wall or a door does nothing.",
     scene=_go_to_door_scene,
+    planner=_go_to_door_plan,
 )
 
 FAMILIES = (LAVA_GAP, DYNAMIC_OBSTACLES, FETCH, GO_TO_DOOR)

@@ -1,0 +1,57 @@
+"""Action names in other spelling: "Turn left", "PICK_UP", "move forward" (one written rule).
+
+A written name means an action where both are the same letters and digits, case aside; failing
+that, where they are the same once the words of :data:`FILLERS` are left out of both. If that fits
+two actions it means neither.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+FILLERS = frozenset(
+    "a an action agent by cell degrees go move moving moves object of one p prob probability "
+    "rotate rotating step square the to turn turning turns".split()
+)
+
+_WORD = re.compile(r"[^\W_]+")
+_LONGEST = 60
+
+
+def find_action(written: str, names: Sequence[str]) -> str | None:
+    """Which of ``names`` is meant by ``written``; None where that is none of them, or unclear."""
+    if len(written) > _LONGEST:
+        return None
+    words = _words(written)
+    for form in (_joined, _without_fillers):
+        wanted = form(words)
+        fitting = [name for name in names if wanted and form(_words(name)) == wanted]
+        if fitting:
+            return fitting[0] if len(fitting) == 1 else None
+    return None
+
+
+def actions_mentioned(text: str, names: Sequence[str]) -> list[str]:
+    """Those of ``names`` that occur in ``text`` as words of their own, in the names' order."""
+    spaced = f" {' '.join(_words(text))} "
+    return [name for name in names if any(f" {form} " in spaced for form in _forms(name))]
+
+
+def _forms(name: str) -> set[str]:
+    """A name as words: as it is, and "pick up" beside "pickup"."""
+    words = " ".join(_words(name))
+    apart = {f"{words[:-2]} {words[-2:]}"} if words.endswith("up") and " " not in words else set()
+    return {words} | apart
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.casefold())
+
+
+def _joined(words: list[str]) -> str:
+    return "".join(words)
+
+
+def _without_fillers(words: list[str]) -> str:
+    return "".join(word for word in words if word not in FILLERS)

@@ -55,7 +55,7 @@ def main() -> None:
     print(
         f"""
 In {time.monotonic() - start:.0f} s, on {ENV}:
-  The teacher chooses a best action in {percent(row["top1"]["value"])} of states and, acting by itself,
+  The teacher chooses a best action in {percent(row["top1"]["value"])} of states; acting alone it
   succeeds in {percent(row["success"]["value"])} of episodes. It labelled {labels["asked"]} states.
   After {FRAMES} frames the student that it taught succeeds in \
 {percent(taught["evaluation"]["success"])} of fresh episodes,

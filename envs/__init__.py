@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from envs.making import make_env, view_of
     from envs.registry import covered_ids, register_task, task_for, task_named, tasks
     from envs.task import Action, ImageStyle, Plan, Symmetry, Task
+    from envs.vector import Observation, Step, VectorEnv
     from envs.view import DRAWING_VERSION, View
 
 _HOME = {
@@ -26,6 +27,9 @@ _HOME = {
     "Task": "envs.task",
     "UnknownNameError": "envs.errors",
     "UserError": "envs.errors",
+    "Observation": "envs.vector",
+    "Step": "envs.vector",
+    "VectorEnv": "envs.vector",
     "View": "envs.view",
     "covered_ids": "envs.registry",
     "make_env": "envs.making",
@@ -41,11 +45,14 @@ __all__ = [
     "Action",
     "ImageStyle",
     "Lvlm2pError",
+    "Observation",
     "Plan",
+    "Step",
     "Symmetry",
     "Task",
     "UnknownNameError",
     "UserError",
+    "VectorEnv",
     "View",
     "covered_ids",
     "make_env",

@@ -31,6 +31,7 @@ STEPS = ((1, 0), (0, 1), (-1, 0), (0, -1))
 
 EMPTY, WALL, FLOOR, DOOR, KEY, BALL, BOX, GOAL, LAVA, AGENT = range(1, 11)
 EMPTY_CELL = bytes((EMPTY, 0, 0))
+WALL_CELLS = {color: bytes((WALL, index, 0)) for index, color in enumerate(COLORS)}
 
 
 class Cell(NamedTuple):
@@ -124,10 +125,16 @@ def decode_state(state: bytes) -> Snapshot:
 
 def encode_cells(grid: Any) -> bytes:
     """``Grid.encode().tobytes()`` of a MiniGrid grid, several times faster."""
+    from minigrid.core.world_object import Wall
+
     width, objects = grid.width, grid.grid
     return b"".join(
         [
-            EMPTY_CELL if obj is None else bytes(obj.encode())
+            EMPTY_CELL
+            if obj is None
+            else WALL_CELLS[obj.color]
+            if obj.__class__ is Wall
+            else bytes(obj.encode())
             for x in range(width)
             for obj in objects[x::width]
         ]

@@ -22,6 +22,8 @@ from teachers.teacher import Counts, Teacher
 class _Computed(Teacher):
     """A teacher that computes its answers, at once and for free."""
 
+    instant = True
+
     def __init__(self, name: str, facts: dict[str, Any]) -> None:
         self.name = name
         self.counts = Counts()

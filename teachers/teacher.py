@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from envs import Task, View
 from teachers.label import Answer, Failure, Label
@@ -21,7 +21,8 @@ class Counts:
     """What a teacher did for its caller since it was made.
 
     ``asked``: states that were put to the model (labelled or failed); ``cached``: answered by the
-    store; ``failed``: failures among both; ``missing``: offline and not in the store;
+    store; ``failed``: failures among both; ``missing``: offline and not in the store, or
+    not asked because the budget is spent;
     ``cost_usd``: None as soon as the price of one answer is unknown.
     """
 
@@ -62,6 +63,9 @@ class Teacher(ABC):
 
     name: str
     counts: Counts
+    instant: ClassVar[bool] = False
+    """Whether answers are computed here, at once and for free: they are stored a batch at a time,
+    and nobody need wait for another process to compute them."""
 
     @property
     @abstractmethod

@@ -1,0 +1,113 @@
+"""The measures, as pure functions of stated probabilities and optimal sets.
+
+Shapes throughout: ``p`` (n, actions) float, rows sum to 1; ``optimal`` (n, actions) bool, the *set*
+of actions that are best in each state. Ties are common on a grid, so a teacher is never held
+against one arbitrary member of that set.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from teachers.calibrate import FLOOR
+from teachers.evaluation.results import Bin
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+BINS = 10
+
+
+def top1(p: Floats, optimal: Bools) -> Bools:
+    """(n,) whether the most probable action (the first among equals) is optimal."""
+    return np.asarray(optimal[np.arange(len(p)), p.argmax(axis=1)], dtype=np.bool_)
+
+
+def mass(p: Floats, optimal: Bools) -> Floats:
+    """(n,) probability on the optimal actions."""
+    return np.asarray((p * optimal).sum(axis=1), dtype=np.float64)
+
+
+def nll(p: Floats, optimal: Bools) -> Floats:
+    """(n,) -log of the mass on the optimal set, in nats.
+
+    The mass is floored (``teachers.calibrate.FLOOR``): a stated 0 costs 6.9 nats, not infinity,
+    since models state 0 where they mean "hardly".
+    """
+    return np.asarray(-np.log(np.clip(mass(p, optimal), FLOOR, 1.0)), dtype=np.float64)
+
+
+def brier(p: Floats, optimal: Bools) -> Floats:
+    """(n,) squared distance from ``p`` to the nearest distribution that is optimal.
+
+    With mass m on the k optimal actions, that distribution adds (1 - m) / k to each of them and
+    takes all else away: sum over the others of p², plus (1 - m)² / k. With one optimal action this
+    is Brier's score (1950), 0 to 2.
+    """
+    missing = 1 - mass(p, optimal)
+    others = np.square(np.where(optimal, 0.0, p)).sum(axis=1)
+    return np.asarray(others + np.square(missing) / optimal.sum(axis=1), dtype=np.float64)
+
+
+def _bin_of(confidence: Floats) -> NDArray[np.intp]:
+    """Index of the bin, of which the last is closed: 1.0 is no bin of its own."""
+    return np.minimum((confidence * BINS).astype(np.intp), BINS - 1)
+
+
+def reliability(confidence: Floats, right: Bools) -> tuple[Bin, ...]:
+    """The non-empty bars of a reliability diagram; both arguments are (n,)."""
+    where = _bin_of(confidence)
+    return tuple(
+        Bin(
+            low=index / BINS,
+            high=(index + 1) / BINS,
+            n=int(inside.sum()),
+            confidence=float(confidence[inside].mean()),
+            accuracy=float(right[inside].mean()),
+        )
+        for index in range(BINS)
+        if (inside := where == index).any()
+    )
+
+
+def ece(confidence_right: Floats) -> Floats:
+    """Expected calibration error (Naeini et al. 2015), for :func:`intervals.bootstrap`.
+
+    Sum over bins of (share of the answers) * |mean confidence - accuracy|, which is the sum over
+    bins of |sum of (confidence - right)| / n. Where several actions are optimal and a teacher
+    rightly splits its probability, its confidence is low and its accuracy is not: ECE then calls a
+    careful teacher timid.
+
+    Args:
+        confidence_right: (..., n, 2), highest probability and 1 or 0 for right or wrong.
+
+    Returns:
+        (...): one number for each sample.
+    """
+    confidence = confidence_right[..., 0]
+    gap = confidence - confidence_right[..., 1]
+    where = _bin_of(confidence)
+    total = np.zeros(gap.shape[:-1])
+    for index in range(BINS):
+        total += np.abs(np.where(where == index, gap, 0.0).sum(axis=-1))
+    return total / gap.shape[-1]
+
+
+def confusion(p: Floats, optimal: Bools) -> Floats:
+    """(actions, actions): optimal by row, chosen by column, summing to n.
+
+    A right choice counts in its own row; a wrong one is shared out over the optimal actions.
+    """
+    chosen = p.argmax(axis=1)
+    right = top1(p, optimal)
+    counts = np.zeros((p.shape[1], p.shape[1]))
+    np.add.at(counts, (chosen[right], chosen[right]), 1.0)
+    for row, column in zip(optimal[~right], chosen[~right], strict=True):
+        counts[row, column] += 1 / row.sum()
+    return counts
+
+
+def total_variation(p: Floats, q: Floats) -> Floats:
+    """(n,) half the sum of |p - q|: the probability that has to move to make them equal."""
+    return np.asarray(np.abs(p - q).sum(axis=1) / 2, dtype=np.float64)

@@ -1,0 +1,216 @@
+"""What an evaluation found. These models are the schema of report.json.
+
+Every measured number is an :class:`Estimate`; None stands where there was nothing to measure.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Estimate(_Record):
+    """A number with its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    """States or episodes behind it."""
+
+
+class Bin(_Record):
+    """One bar of the reliability diagram: answers whose highest probability lies in a range."""
+
+    low: float
+    high: float
+    n: int
+    confidence: float
+    """Mean of the highest probability."""
+    accuracy: float
+    """Share whose most probable action is optimal."""
+
+
+class Confusion(_Record):
+    """What was optimal (rows) against what the teacher chose (columns), counted in states.
+
+    A right choice counts in its own row; a wrong one is shared out over the optimal actions.
+    """
+
+    actions: tuple[str, ...]
+    counts: tuple[tuple[float, ...], ...]
+
+
+class Stratum(_Record):
+    """The states at one distance to the goal."""
+
+    distance: int | None
+    """Steps to success; None where the planner names none."""
+    states: int
+    top1: Estimate | None
+
+
+class Acting(_Record):
+    """Episodes played by the teacher alone."""
+
+    success: Estimate
+    """Share of episodes with a positive return."""
+    episode_return: Estimate
+    length: Estimate
+    unanswered: float
+    """Share of steps without a label, where a uniformly random action was taken."""
+
+
+class AnalysisScores(_Record):
+    """The teacher's description of the scene beside the true one."""
+
+    n: int
+    """Answers that came with a description."""
+    fields: dict[str, Estimate]
+    """Share that is right, field by field; ``target``: row and column of one right target."""
+    right: Estimate
+    """Agent's place and direction and the target's place are all right."""
+    top1_given_right: Estimate | None
+    top1_given_wrong: Estimate | None
+
+
+class Probe(_Record):
+    """The same states asked again in another form."""
+
+    same: Estimate
+    """Share whose most probable action stayed (after carrying it back, where the form turns it)."""
+    moved: Estimate
+    """Probability that moved: total variation distance, 0 to 1."""
+
+
+class Probes(_Record):
+    """How much an answer depends on what it should and should not depend on."""
+
+    blank: Probe | None
+    """With an empty picture: a teacher that looks can't keep its answers."""
+    symmetry: Probe | None
+    """Turned, mirrored or recoloured: the same question, so the same answer."""
+    repeat: Probe | None
+    """Word for word once more."""
+
+
+class Cost(_Record):
+    """What one label takes, averaged over the answers on the state set."""
+
+    usd_per_1000: float | None
+    """None: the price is not known."""
+    calls: float
+    prompt_tokens: float
+    cached_tokens: float
+    completion_tokens: float
+    latency_p50_s: float
+    latency_p95_s: float
+
+
+class Temperature(_Record):
+    """The exponent 1 / value that fits the stated probabilities best."""
+
+    value: float
+    """Above 1: overconfident, soften. Below 1: timid, sharpen."""
+    nll_before: float
+    nll_after: float
+    at_bound: bool
+    """The fit ran into the end of its range: (nearly) always right, or never."""
+
+
+class Finding(_Record):
+    """Something that the numbers say about a teacher, in words."""
+
+    code: str
+    text: str
+
+
+class Verdict(_Record):
+    """Whether a student is likely to learn from this teacher."""
+
+    level: Literal["strong", "useful", "doubtful", "no", "unknown"]
+    text: str
+
+
+class Evaluation(_Record):
+    """One teacher on one environment."""
+
+    teacher: str
+    fingerprint: str
+    """The teacher's: two evaluations with the same one asked the same thing of the same model."""
+    model: str
+    """As the provider names it; empty where nobody was asked in words."""
+    prompt: str
+    """The prompt's fingerprint; empty where nothing was asked in words."""
+    elicitation: str
+    task: str
+    env: str
+    baseline: bool
+    """The planner or chance, shown beside the teachers for comparison."""
+    states: int
+    labelled: int
+    """States with a label: everything but ``valid`` is measured on these."""
+    valid: Estimate | None
+    """Share of the states asked about that got a label."""
+    failures: dict[str, int]
+    """By kind. ``budget`` and ``missing`` were not asked and are not in ``valid``."""
+    top1: Estimate | None
+    """Share whose most probable action is optimal."""
+    mass: Estimate | None
+    """Mean probability on the optimal actions."""
+    nll: Estimate | None
+    """Mean of -log(probability on the optimal actions), floored at 0.001."""
+    brier: Estimate | None
+    """Mean squared distance to the nearest distribution over optimal actions only."""
+    ece: Estimate | None
+    """Expected calibration error of the most probable action, ten equal bins."""
+    reliability: tuple[Bin, ...]
+    confusion: Confusion | None
+    by_distance: tuple[Stratum, ...]
+    acting: Acting | None
+    """By the most probable action."""
+    acting_sampled: Acting | None
+    """By drawing from the stated probabilities."""
+    analysis: AnalysisScores | None
+    probes: Probes
+    cost: Cost | None
+    cost_usd: float | None
+    """Paid in this run, answers already in the store not counted; None: not known."""
+    temperature: Temperature | None
+    findings: tuple[Finding, ...]
+    verdict: Verdict
+
+    @property
+    def success(self) -> Estimate | None:
+        """Acting success by the most probable action."""
+        return self.acting.success if self.acting else None
+
+
+class Agreement(_Record):
+    """Two teachers on the same states."""
+
+    teachers: tuple[str, str]
+    env: str
+    same: Estimate
+    """Share of the states both labelled with the same most probable action."""
+    moved: Estimate
+    """Total variation distance between their distributions."""
+
+
+class Results(_Record):
+    """The whole of report.json."""
+
+    format: Literal["lvlm2p-report"] = "lvlm2p-report"
+    version: Literal[1] = 1
+    created: str
+    tool: str
+    """The version of lvlm2p that measured."""
+    seed: int
+    results: tuple[Evaluation, ...]
+    baselines: tuple[Evaluation, ...]
+    agreement: tuple[Agreement, ...] = Field(default=())

@@ -1,0 +1,283 @@
+"""A prompt: a folder of texts, bound to a task, a number of examples and a kind of answer.
+
+    prompt.yaml   what it is: image style, default number of shots, when an analysis comes first
+    system.md     the system message (optional)
+    analysis.md   turn 1 of two: asks for the scene; holds ``{{ picture }}``
+    action.md     turn 2 of two: asks for the action
+    direct.md     the only turn of one: asks for the action; holds ``{{ picture }}``
+
+The texts are Jinja templates; what they may use is listed in docs/prompts.md. They can include
+each other and the files of ``texts/shared``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from envs import ImageStyle, Task, View
+from envs.errors import UnknownNameError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from prompts.conversation import Conversation, Message, Question, user_message
+from prompts.errors import PromptError
+from prompts.examples import Example, load_examples
+from prompts.schema import (
+    Analysis,
+    action_model,
+    analysis_json,
+    choice_json,
+    choice_model,
+    letters,
+    probabilities_json,
+)
+from prompts.templates import PICTURE, Templates
+
+Elicit = Literal["stated", "logprobs", "votes", "choice"]
+"""What the last question asks for: a probability each, a letter, a choice (asked many times, once)."""
+
+TEXTS = Path(__file__).parent / "texts"
+
+
+class _Manifest(BaseModel):
+    """``prompt.yaml``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    about: str = ""
+    style: ImageStyle
+    analysis: list[Elicit] = []
+    """The kinds of answer before which the scene is analysed in a turn of its own."""
+    shots: int = Field(default=0, ge=0)
+    """How many examples are shown unless the user says otherwise."""
+    most_shots: int | None = Field(default=None, ge=0)
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt for one task. Immutable; safe to use from several threads.
+
+    Attributes:
+        name: its name or folder, as it was asked for.
+        shots: number of examples in the opening, each with one picture.
+        style: how pictures are drawn.
+        questions: what is asked, in order: one, or two where the scene is analysed first.
+        opening: system message and examples, built once.
+        fingerprint: SHA-256 of every byte that can reach the model, and of the answer schemas.
+    """
+
+    name: str
+    task: Task
+    elicit: Elicit
+    shots: int
+    style: ImageStyle
+    questions: tuple[Question, ...]
+    opening: tuple[Message, ...] = field(repr=False)
+    fingerprint: str
+    _templates: Templates = field(repr=False)
+
+    def conversation(self, view: View) -> Conversation:
+        """Ask about ``view``; its picture is drawn now."""
+        png = None if self.task.draw is None else view.png(self.style)
+        turns = _turns(self._templates, len(self.questions), view, png)
+        asked = letters(self.task) if self.elicit == "logprobs" else {}
+        return Conversation(self.questions, self.opening, turns, asked)
+
+
+def prompt_names() -> list[str]:
+    """The prompts that come with this package."""
+    return sorted(path.parent.name for path in TEXTS.glob("*/prompt.yaml"))
+
+
+def load_prompt(
+    name: str, task: Task, *, shots: int | None = None, elicit: Elicit = "stated"
+) -> Prompt:
+    """The prompt ``name`` (one of ours, or a folder) for ``task``.
+
+    Args:
+        shots: how many examples to show; None is the prompt's default, as far as there are any.
+        elicit: what the last question asks for.
+
+    Raises:
+        UnknownNameError: no prompt and no folder of this name.
+        PromptError: a folder that is no prompt, a broken template or example, too many shots.
+    """
+    folder = _folder(name)
+    manifest = _manifest(folder)
+    examples = _examples(name, folder, manifest, task, shots)
+    # The fields of an analysis mean something where the task can say what the right ones are.
+    analysed = elicit in manifest.analysis and task.scene is not None
+    questions = _questions(task, elicit, analysed)
+    texts = ("analysis.md", "action.md") if len(questions) == 2 else ("direct.md",)
+    templates = Templates(
+        [folder, TEXTS / "shared"],
+        texts,
+        optional=("system.md",),
+        context={
+            "task": task,
+            "actions": _actions(task),
+            "elicit": elicit,
+            "turns": len(questions),
+            "shots": len(examples),
+            "style": manifest.style,
+        },
+    )
+    opening = _opening(templates, len(questions), elicit, examples)
+    return Prompt(
+        name=name,
+        task=task,
+        elicit=elicit,
+        shots=len(examples),
+        style=manifest.style,
+        questions=questions,
+        opening=opening,
+        fingerprint=_fingerprint(
+            task, elicit, questions, manifest.style, templates.sources, opening
+        ),
+        _templates=templates,
+    )
+
+
+def _folder(name: str) -> Path:
+    """Ours where ``name`` is one of ours, else the folder of that path."""
+    if name in prompt_names():
+        return TEXTS / name
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    raise UnknownNameError("prompt", name, prompt_names(), "A folder of your own works too.")
+
+
+def _manifest(folder: Path) -> _Manifest:
+    import yaml
+
+    path = folder / "prompt.yaml"
+    try:
+        return _Manifest.model_validate(yaml.safe_load(path.read_text("utf-8")) or {})
+    except FileNotFoundError:
+        raise PromptError(f"{folder} is no prompt: it has no prompt.yaml") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise PromptError(f"{path}: can't be read: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise PromptError(f"{path}: {where}: {first['msg']}") from error
+
+
+def _examples(
+    name: str, folder: Path, manifest: _Manifest, task: Task, shots: int | None
+) -> list[Example]:
+    if shots is not None and shots < 0:
+        raise PromptError(f"shots is {shots}: it must be 0 or more")
+    if shots and manifest.most_shots is not None and shots > manifest.most_shots:
+        raise PromptError(f"the prompt {name!r} takes at most {manifest.most_shots} shots")
+    wanted = manifest.shots if shots is None else shots
+    examples = load_examples(task, manifest.style, wanted, folder) if wanted else []
+    if shots is not None and len(examples) < shots:
+        raise PromptError(
+            f"{shots} shots asked for, but the task {task.name!r} has {len(examples)} examples: "
+            f"use --shots {len(examples)} or add examples/{task.name}/ to a prompt of your own"
+        )
+    return examples
+
+
+def _questions(task: Task, elicit: Elicit, analysed: bool) -> tuple[Question, ...]:
+    last = {
+        "stated": Question("stated", action_model(task)),
+        "logprobs": Question("letter", None),
+        "votes": Question("choice", choice_model(task)),
+        "choice": Question("choice", choice_model(task)),
+    }[elicit]
+    return (Question("analysis", Analysis), last) if analysed else (last,)
+
+
+def _actions(task: Task) -> list[dict[str, str]]:
+    """The task's actions for the templates: letter, name, meaning."""
+    return [
+        {"letter": letter, "name": action.name, "meaning": action.meaning}
+        for letter, action in zip(letters(task), task.actions, strict=True)
+    ]
+
+
+def _opening(
+    templates: Templates, n_turns: int, elicit: Elicit, examples: list[Example]
+) -> tuple[Message, ...]:
+    messages: list[Message] = []
+    if "system.md" in templates.sources:
+        messages.append({"role": "system", "content": templates.render("system.md")})
+    for example in examples:
+        png = None if example.view.task.draw is None else example.png
+        answers = [analysis_json(example.analysis), _last_answer(example, elicit)][-n_turns:]
+        turns = _turns(templates, n_turns, example.view, png)
+        for turn, answer in zip(turns, answers, strict=True):
+            messages += [turn, {"role": "assistant", "content": answer}]
+    return tuple(messages)
+
+
+def _turns(
+    templates: Templates, n_turns: int, view: View, png: bytes | None
+) -> tuple[Message, ...]:
+    """The user's messages about ``view``; a task that draws nothing is described instead."""
+    context = {
+        "view": view,
+        "mission": view.mission,
+        "target": view.task.target(view.mission),
+        "carrying": view.carrying,
+        "picture": (view.text or "") if png is None else PICTURE,
+    }
+    first = "analysis.md" if n_turns == 2 else "direct.md"
+    turns = [_with_picture(templates.render(first, context), png)]
+    if n_turns == 2:
+        turns.append(user_message([templates.render("action.md", context)]))
+    return tuple(turns)
+
+
+def _with_picture(text: str, png: bytes | None) -> Message:
+    before, found, after = text.partition(PICTURE)
+    if not found or png is None:
+        return user_message([text])
+    return user_message([part for part in (before, png, after) if part])
+
+
+def _last_answer(example: Example, elicit: Elicit) -> str:
+    """The example's answer to the last question: exactly what is asked for."""
+    if elicit == "stated":
+        return probabilities_json(example.probabilities)
+    if elicit == "logprobs":
+        named = {action: letter for letter, action in letters(example.view.task).items()}
+        return named[example.action]
+    return choice_json(example.action)
+
+
+def _fingerprint(
+    task: Task,
+    elicit: Elicit,
+    questions: tuple[Question, ...],
+    style: ImageStyle,
+    sources: Mapping[str, str],
+    opening: tuple[Message, ...],
+) -> str:
+    return _digest(
+        {
+            "task": task.name,
+            "rules": task.rules,
+            "actions": [[action.name, action.meaning] for action in task.actions],
+            "elicit": elicit,
+            "questions": [
+                [question.kind, question.schema and question.schema.model_json_schema()]
+                for question in questions
+            ],
+            "style": asdict(style),
+            "texts": dict(sources),
+            "opening": opening,
+        }
+    )
+
+
+def _digest(value: Any) -> str:
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode("utf-8")).hexdigest()

@@ -1,0 +1,80 @@
+"""The texts of one prompt as Jinja templates, with the sources that were used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import jinja2.meta
+import jinja2.sandbox
+
+from prompts.errors import PromptError
+
+PICTURE = "\x00picture\x00"
+"""What ``{{ picture }}`` renders to: the place in a text where the picture goes."""
+
+
+class Templates:
+    """Templates found in the first of ``folders`` that has them; rendering is thread-safe.
+
+    They run in Jinja's sandbox, since a prompt folder may come from anyone, and a name that does
+    not exist is an error, so that a typo never turns into a hole in the question.
+
+    Attributes:
+        sources: the text of every file used, includes and all, by name.
+    """
+
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        names: Sequence[str],
+        context: Mapping[str, Any],
+        optional: Sequence[str] = (),
+    ) -> None:
+        self._environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,  # an included file then reads as if it stood there
+        )
+        self._environment.globals.update(context)
+        self._folders = list(folders)
+        self.sources: dict[str, str] = {}
+        for name in [*names, *filter(self._find, optional)]:
+            self._collect(name)
+        self._environment.loader = jinja2.DictLoader(self.sources)
+
+    def render(self, name: str, context: Mapping[str, Any] | None = None) -> str:
+        """The text of ``name``, without its last newline.
+
+        Raises:
+            PromptError: the template is broken or uses something that does not exist.
+        """
+        try:
+            text = self._environment.get_template(name).render(context or {})
+        except jinja2.TemplateError as error:
+            raise PromptError(f"{self._find(name)}: {error}") from error
+        return text.removesuffix("\n")
+
+    def _find(self, name: str) -> Path | None:
+        paths = (folder / name for folder in self._folders)
+        return next((path for path in paths if path.is_file()), None)
+
+    def _collect(self, name: str) -> None:
+        """Read ``name`` and, after it, every file that it includes."""
+        if name in self.sources:
+            return
+        path = self._find(name)
+        if path is None:
+            raise PromptError(f"the prompt in {self._folders[0]} lacks the file {name}")
+        try:
+            self.sources[name] = path.read_text("utf-8")
+            tree = self._environment.parse(self.sources[name])
+        except (OSError, UnicodeDecodeError, jinja2.TemplateError) as error:
+            raise PromptError(f"{path}: {error}") from error
+        for included in jinja2.meta.find_referenced_templates(tree):
+            if included is None:
+                raise PromptError(f"{path}: the name of an included file must be written out")
+            self._collect(included)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from envs import ImageStyle, Task, View
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from envs import ImageStyle, Task, View
 from prompts.errors import PromptError
 from prompts.schema import Analysis, action_model
 

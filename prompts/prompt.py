@@ -19,10 +19,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from envs import ImageStyle, Task, View
-from envs.errors import UnknownNameError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from envs import ImageStyle, Task, View
+from envs.errors import UnknownNameError
 from prompts.conversation import Conversation, Message, Question, user_message
 from prompts.errors import PromptError
 from prompts.examples import Example, load_examples
@@ -38,7 +38,7 @@ from prompts.schema import (
 from prompts.templates import PICTURE, Templates
 
 Elicit = Literal["stated", "logprobs", "votes", "choice"]
-"""What the last question asks for: a probability each, a letter, a choice (asked many times, once)."""
+"""What the last question asks for: a probability for each action, a letter, or one action."""
 
 TEXTS = Path(__file__).parent / "texts"
 

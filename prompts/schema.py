@@ -11,12 +11,13 @@ import json
 import keyword
 import math
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from string import ascii_uppercase
 from typing import Any, Literal
 
-from envs import Task
 from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from envs import Task
 
 Direction = Literal["right", "down", "left", "up"]
 
@@ -81,7 +82,7 @@ def probabilities_json(probabilities: Mapping[str, float]) -> str:
     return "{" + ",".join(fields) + "}"
 
 
-@lru_cache(maxsize=None)
+@cache
 def _action_model(actions: tuple[tuple[str, str], ...]) -> type[BaseModel]:
     fields: dict[str, Any] = {}
     for index, (name, meaning) in enumerate(actions):
@@ -93,7 +94,7 @@ def _action_model(actions: tuple[tuple[str, str], ...]) -> type[BaseModel]:
     return create_model("Probabilities", __config__=_STRICT, **fields)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _choice_model(names: tuple[str, ...]) -> type[BaseModel]:
     action: Any = Literal[names]
     return create_model(

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from envs.errors import Lvlm2pError, UnknownNameError, UserError
     from envs.making import make_env, view_of
     from envs.registry import covered_ids, register_task, task_for, task_named, tasks
+    from envs.sampling import sample_states
+    from envs.symmetry import canonical, mirror
     from envs.task import Action, ImageStyle, Plan, Symmetry, Task
     from envs.vector import Observation, Step, VectorEnv
     from envs.view import DRAWING_VERSION, View
@@ -31,9 +33,12 @@ _HOME = {
     "Step": "envs.vector",
     "VectorEnv": "envs.vector",
     "View": "envs.view",
+    "canonical": "envs.symmetry",
     "covered_ids": "envs.registry",
     "make_env": "envs.making",
+    "mirror": "envs.symmetry",
     "register_task": "envs.registry",
+    "sample_states": "envs.sampling",
     "task_for": "envs.registry",
     "task_named": "envs.registry",
     "tasks": "envs.registry",
@@ -54,9 +59,12 @@ __all__ = [
     "UserError",
     "VectorEnv",
     "View",
+    "canonical",
     "covered_ids",
     "make_env",
+    "mirror",
     "register_task",
+    "sample_states",
     "task_for",
     "task_named",
     "tasks",

@@ -11,6 +11,14 @@ from typing import TYPE_CHECKING, Any
 from envs.drawing import draw_minigrid
 from envs.planner import plan_beside, plan_facing, plan_reaching
 from envs.planner_dynamic import plan_among_obstacles
+from envs.questions import (
+    DYNAMIC_OBSTACLES_SYMMETRIES,
+    FETCH_SYMMETRIES,
+    GO_TO_DOOR_SYMMETRIES,
+    dynamic_obstacles_question,
+    fetch_question,
+    go_to_door_question,
+)
 from envs.scenes import describe_minigrid, scene_of
 from envs.snapshot import (
     BALL,
@@ -155,6 +163,9 @@ DYNAMIC_OBSTACLES = _task(
     "turning is always safe.",
     scene=_lava_gap_scene,
     planner=plan_among_obstacles,
+    still=False,
+    symmetries=DYNAMIC_OBSTACLES_SYMMETRIES,
+    canonical=dynamic_obstacles_question,
 )
 
 FETCH = _task(
@@ -167,6 +178,8 @@ FETCH = _task(
     "against a wall or an object does nothing.",
     scene=_fetch_scene,
     planner=_fetch_plan,
+    symmetries=FETCH_SYMMETRIES,
+    canonical=fetch_question,
 )
 
 GO_TO_DOOR = _task(
@@ -179,6 +192,8 @@ GO_TO_DOOR = _task(
     "done anywhere else ends the episode in failure. Moving against a wall or a door does nothing.",
     scene=_go_to_door_scene,
     planner=_go_to_door_plan,
+    symmetries=GO_TO_DOOR_SYMMETRIES,
+    canonical=go_to_door_question,
 )
 
 FAMILIES = (LAVA_GAP, DYNAMIC_OBSTACLES, FETCH, GO_TO_DOOR)

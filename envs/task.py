@@ -96,6 +96,8 @@ class Task:
     describe: Callable[[View], str] | None = None
     """The state in words, for teachers that read."""
     planner: Callable[[View], Plan] | None = None
+    still: bool = True
+    """Nothing changes but by the agent's actions, so that all reachable states can be listed."""
     symmetries: tuple[Symmetry, ...] = ()
     """Each maps real states to real states; together they generate the group."""
     canonical: Canonical | None = None

@@ -1,0 +1,208 @@
+"""States to ask about: drawn from play, or all there are; the same for the same seed."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from envs.errors import UserError
+from envs.making import make_env, view_of
+from envs.planner import may_enter
+from envs.registry import task_for
+from envs.snapshot import GOAL, STEPS, decode_state
+from envs.view import View
+
+if TYPE_CHECKING:
+    import gymnasium as gym
+    from numpy.random import Generator
+
+Policy = Literal["random", "expert", "mixed", "all"]
+
+KEPT = 1 / 3
+"""Share of visited states that are kept, so that neighbours in one episode are not all taken."""
+PATIENCE = 600
+"""Visited states without a new one after which there are taken to be no more."""
+POOL = 5
+"""Stratified samples are drawn from so many times as many states."""
+MOST_STARTS = 1000
+MOST_STATES = 20_000
+
+
+def sample_states(
+    env_id: str,
+    n: int | None,
+    seed: int,
+    policy: Policy = "random",
+    *,
+    stratified: bool = False,
+    **kwargs: Any,
+) -> list[View]:
+    """``n`` states in which an episode goes on, distinct by key, deterministic from ``seed``.
+
+    Args:
+        env_id: a Gymnasium id that a task covers.
+        n: how many; fewer come back where the environment has fewer. None, for ``all`` only:
+            every one.
+        seed: decides everything.
+        policy: who plays. ``random``: uniform over the teacher's actions; ``expert``: the planner;
+            ``mixed``: each episode with its own share of random actions; ``all``: every reachable
+            state of a small task.
+        stratified: as many from each planner distance as there are, the shortfall from the others.
+        kwargs: for :func:`~envs.make_env`.
+
+    Raises:
+        UserError: ``all`` for a task that is too large or moves by itself; no planner where one is
+            needed; ``n`` missing or below 1.
+    """
+    import numpy as np
+
+    if policy not in ("random", "expert", "mixed", "all"):
+        raise UserError(f"states come from random, expert, mixed or all, not from {policy!r}.")
+    if n is None and policy != "all":
+        raise UserError(f"say how many states to draw from {policy} play.")
+    if n is not None and n < 1:
+        raise UserError(f"the number of states must be at least 1, not {n}.")
+    rng = np.random.default_rng(seed)
+    if policy == "all":
+        pool = reachable_states(env_id, **kwargs)
+        pool = [pool[i] for i in rng.permutation(len(pool))] if n is not None else pool
+        wanted = len(pool) if n is None else n
+    else:
+        assert n is not None
+        wanted = n
+        env = make_env(env_id, **kwargs)
+        pool = _collect(_play(env, policy, rng), n * (POOL if stratified else 1), rng)
+        env.close()
+    return _evenly(pool, wanted) if stratified else pool[:wanted]
+
+
+def reachable_states(env_id: str, **kwargs: Any) -> list[View]:
+    """Every state of a small task in which an episode goes on.
+
+    In a MiniGrid these are all cells that can be walked to, in all four directions, in every
+    layout; also those behind a goal, where no episode gets without ending (LavaGapS6: 12 of 384).
+    Elsewhere all ways to act are tried.
+
+    Raises:
+        UserError: the task moves by itself, or has too many layouts or states.
+    """
+    from minigrid.minigrid_env import MiniGridEnv
+
+    if not task_for(env_id).still:
+        raise UserError(f"{env_id!r} moves by itself, so its states can't be listed: draw some.")
+    env = make_env(env_id, **kwargs)
+    found: dict[str, View] = {}
+    for seed, start in _starts(env, env_id):
+        if isinstance(env.unwrapped, MiniGridEnv):
+            found.update((view.key, view) for view in standing_anywhere(start))
+        else:
+            _explore(env, seed, start, found)
+        if len(found) > MOST_STATES:
+            raise UserError(f"{env_id!r} has more than {MOST_STATES} states: draw some instead.")
+    env.close()
+    return list(found.values())
+
+
+def _starts(env: gym.Env[Any, Any], env_id: str) -> list[tuple[int, View]]:
+    """Every state that an episode starts in, with a seed for each."""
+    starts: dict[str, tuple[int, View]] = {}
+    seed = last = 0
+    while seed - last < 200 + 20 * len(starts):
+        env.reset(seed=seed)
+        view = view_of(env)
+        if view.key not in starts:
+            starts[view.key] = (seed, view)
+            last = seed
+            if len(starts) > MOST_STARTS:
+                raise UserError(
+                    f"{env_id!r} starts in more than {MOST_STARTS} states: draw some instead."
+                )
+        seed += 1
+    return list(starts.values())
+
+
+def standing_anywhere(start: View) -> Iterator[View]:
+    """The MiniGrid view with the agent in each cell that it can walk to, but on no goal."""
+    state = decode_state(start.state)
+    places = {(state.x, state.y)}
+    todo = [(state.x, state.y)]
+    while todo:
+        x, y = todo.pop()
+        for at in ((x + dx, y + dy) for dx, dy in STEPS):
+            inside = 0 <= at[0] < state.width and 0 <= at[1] < state.height
+            if at not in places and inside and may_enter(state.cells, state.height, *at):
+                places.add(at)
+                todo.append(at)
+    for x, y in sorted(places):
+        if state.cell(x, y).kind != GOAL:
+            for direction in range(4):
+                moved = replace(state, x=x, y=y, direction=direction)
+                yield View(start.task, moved.encode(), start.mission, start.carrying)
+
+
+def _explore(env: gym.Env[Any, Any], seed: int, start: View, found: dict[str, View]) -> None:
+    """Breadth first over all actions from the state that ``seed`` starts in."""
+    space: Any = env.action_space
+    found.setdefault(start.key, start)
+    ways: deque[list[int]] = deque([[]])
+    while ways:
+        way = ways.popleft()
+        for action in range(space.n):
+            env.reset(seed=seed)
+            for earlier in way:
+                env.step(earlier)
+            _, _, terminated, _, _ = env.step(action)
+            view = view_of(env)
+            if not terminated and view.key not in found:
+                found[view.key] = view
+                ways.append([*way, action])
+
+
+def _play(env: gym.Env[Any, Any], policy: str, rng: Generator) -> Iterator[View]:
+    """Every state visited in endless episodes, without the final ones."""
+    while True:
+        chance = {"random": 1.0, "expert": 0.0, "mixed": rng.random()}[policy]
+        env.reset(seed=int(rng.integers(2**31)))
+        over = False
+        while not over:
+            view = view_of(env)
+            yield view
+            task = view.task
+            names = task.action_names if rng.random() < chance else sorted(task.plan(view).actions)
+            action = task.action_named(names[rng.integers(len(names))])
+            _, _, terminated, truncated, _ = env.step(action.index)
+            over = terminated or truncated
+
+
+def _collect(visited: Iterator[View], n: int, rng: Generator) -> list[View]:
+    found: dict[str, View] = {}
+    since = 0
+    for view in visited:
+        since += 1
+        if rng.random() < KEPT and view.key not in found:
+            found[view.key] = view
+            since = 0
+        if len(found) == n or since > PATIENCE:
+            break
+    return list(found.values())
+
+
+def _evenly(pool: list[View], n: int) -> list[View]:
+    """``n`` of ``pool``, one from each planner distance in turn."""
+    strata: dict[int, list[View]] = {}
+    for view in pool:
+        distance = view.task.plan(view).distance
+        strata.setdefault(-1 if distance is None else distance, []).append(view)
+    rows = [iter(strata[distance]) for distance in sorted(strata)]
+    chosen: list[View] = []
+    while rows and len(chosen) < n:
+        left = []
+        for row in rows:
+            following = next(row, None)
+            if following is not None:
+                chosen.append(following)
+                left.append(row)
+        rows = left
+    return chosen[:n]

@@ -253,9 +253,8 @@ class StoredTeacher(Teacher):
             try:
                 check_probabilities(view.task, answer.probabilities, tolerance=1e-6)
             except AnswerError as error:
-                kept = answer.model_dump(
-                    exclude={"kind", "probabilities", "elicitation", "analysis"}
-                )
+                shared = {*Label.model_fields} & {*Failure.model_fields} - {"kind"}
+                kept = answer.model_dump(include=shared)
                 return Failure(**kept, failure="invalid", message=str(error))
             if tuple(answer.probabilities) != view.task.action_names:
                 order = {name: answer.probabilities[name] for name in view.task.action_names}

@@ -1,0 +1,178 @@
+"""Every choice of a training run, with the paper's settings as defaults.
+
+Kept free of heavy imports: the command line reads this file to print its help.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from student.ask import parse_ask
+from teachers.asking import Asking
+
+UNSEEN = {
+    *("run_dir", "resume", "progress", "frames", "final_episodes", "checkpoint_every"),
+    *("save_visited", "store", "offline", "on_miss", "budget_usd", "budget_calls"),
+    "retry_failures",
+}
+"""Options that may differ when a run is resumed, because they change nothing that was learned.
+
+(Whether labels come from the store or from the model makes no difference, a budget is there to be
+raised, and more frames only mean that the run goes on.)
+"""
+
+ABOUT_THE_TEACHER = {"teacher", "teacher_args", "elicit", "prompt", "shots"}
+"""Options that may differ as long as the teacher's fingerprint is the same."""
+
+BY_ALGORITHM: dict[str, dict[str, Any]] = {
+    "ppo": {"n_steps": 128, "kl_minibatches": 64},
+    "a2c": {"n_steps": 5, "kl_minibatches": 4},
+}
+
+
+class TrainConfig(Asking):
+    """Options of ``lvlm2p train``."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, validate_default=True)
+
+    env: str
+    """Gymnasium id of the environment, such as MiniGrid-GoToDoor-6x6-v0."""
+
+    teacher: str = "expert"
+    """Who gives advice; none trains by rewards alone. `lvlm2p teachers` lists who there is."""
+
+    algo: Literal["ppo", "a2c"] = "ppo"
+    """The reinforcement-learning algorithm."""
+
+    frames: int = Field(default=20_000, gt=0)
+    """Environment steps to train for, all environments together; whole rollouts, never more."""
+
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    """Seed of the weights, the episodes and every random choice."""
+
+    run_dir: Path = Path("runs/train")
+    """Folder of the run; must not exist yet, unless --resume."""
+
+    resume: bool = False
+    """Go on from the folder's last checkpoint, with the very same result as without the stop."""
+
+    n_envs: int = Field(default=16, gt=0)
+    """Environments stepped side by side."""
+
+    n_steps: int | None = Field(default=None, gt=0)
+    """Steps in each environment between two updates; None: 128 for PPO, 5 for A2C."""
+
+    epochs: int = Field(default=4, gt=0)
+    """PPO's passes over each rollout."""
+
+    batch_size: int = Field(default=256, gt=0)
+    """States in a minibatch (A2C: of the distillation; its own step takes the whole rollout)."""
+
+    lr: float = Field(default=1e-3, gt=0)
+    """Learning rate: of Adam for PPO, of RMSprop for A2C."""
+
+    gamma: float = Field(default=0.99, ge=0, le=1)
+    """Discount of future rewards."""
+
+    gae_lambda: float = Field(default=0.95, ge=0, le=1)
+    """Lambda of generalised advantage estimation."""
+
+    clip: float = Field(default=0.2, gt=0)
+    """PPO's clipping range."""
+
+    ent_coef: float = Field(default=0.01, ge=0)
+    """Weight of the entropy bonus."""
+
+    vf_coef: float = Field(default=0.5, ge=0)
+    """Weight of the value loss."""
+
+    max_grad_norm: float = Field(default=0.5, gt=0)
+    """Gradients are scaled down to this norm."""
+
+    opt_eps: float = Field(default=1e-8, gt=0)
+    """Epsilon of Adam and RMSprop."""
+
+    hidden: int = Field(default=64, gt=0)
+    """Width of the network's hidden layers."""
+
+    kl_coef: float = Field(default=1.0, ge=0)
+    """Weight of the distillation loss KL(teacher‖student): the paper's lambda."""
+
+    kl_schedule: Literal["constant", "linear", "exponential", "caught-up"] = "caught-up"
+    """How the weight falls. caught-up: constant until the student's evaluated return reaches the
+    teacher's, then linearly to 0 over --kl-frames; linear and exponential: over the first
+    --kl-frames (exponential: to a hundredth)."""
+
+    kl_frames: int = Field(default=4_000, gt=0)
+    """How many frames the fall takes."""
+
+    kl_target: Literal["soft", "sharpened", "argmax"] = "argmax"
+    """What is distilled: the label as it is, its third power renormalised, or its best action."""
+
+    kl_direction: Literal["forward", "reverse"] = "forward"
+    """forward: KL(teacher‖student); reverse: KL(student‖teacher)."""
+
+    kl_minibatches: int | None = Field(default=None, ge=0)
+    """Extra distillation minibatches after each update, on all states labelled so far; they cost
+    no question. None: 64 for PPO, 4 for A2C."""
+
+    ask: str = "all"
+    """Which new states to ask about: all, random:0.25, entropy:0.25 (where the student is least
+    sure), or budget:1000 (the first so many)."""
+
+    teacher_return: float | None = None
+    """The teacher's mean return, for --kl-schedule caught-up; None: it acts in 20 episodes."""
+
+    eval_every: int = Field(default=2_000, ge=0)
+    """Frames between two evaluations of the greedy student alone; 0: only at the end."""
+
+    eval_episodes: int = Field(default=50, gt=0)
+    """Episodes of such an evaluation, always the same ones."""
+
+    final_episodes: int = Field(default=100, gt=0)
+    """Fresh episodes of the evaluation at the end."""
+
+    checkpoint_every: int = Field(default=5_000, ge=0)
+    """Frames between two checkpoints; 0: only at the end or on Ctrl-C."""
+
+    save_visited: bool = False
+    """Write each distinct state to visited.jsonl, for `lvlm2p label --from-run`."""
+
+    progress: bool = True
+    """Show a progress bar on stderr."""
+
+    @field_validator("env")
+    @classmethod
+    def _known_environment(cls, env: str) -> str:
+        from envs import task_for
+
+        task_for(env)
+        return env
+
+    @field_validator("ask")
+    @classmethod
+    def _known_rule(cls, ask: str) -> str:
+        parse_ask(ask)
+        return ask
+
+    @model_validator(mode="after")
+    def _defaults_of_the_algorithm(self) -> TrainConfig:
+        for name, value in BY_ALGORITHM[self.algo].items():
+            if getattr(self, name) is None:
+                self.__dict__[name] = value
+        return self
+
+    @property
+    def rollout(self) -> tuple[int, int]:
+        """Steps and environments of one rollout; a run shorter than a rollout makes it shorter."""
+        assert self.n_steps is not None
+        return min(self.n_steps, math.ceil(self.frames / self.n_envs)), self.n_envs
+
+    def what_counts(self) -> dict[str, Any]:
+        """The options that decide what is learned, as JSON values."""
+        options = self.model_dump(mode="json", exclude=UNSEEN)
+        return options | {"n_steps": self.rollout[0]}

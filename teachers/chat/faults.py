@@ -25,13 +25,18 @@ from teachers.label import FailureKind
 Blame = Literal["moment", "request", "key", "model"]
 
 _NO_QUOTA = re.compile(
-    r"insufficient_quota|exceeded your current quota, please check your plan|credit balance is too low"
-    r"|billing|payment required",
+    r"insufficient_quota|exceeded your current quota, please check your plan"
+    r"|credit balance is too low|billing|payment required",
     re.I,
 )
-_BAD_KEY = re.compile(r"api[ _-]?key[^.]{0,40}(?:not valid|invalid|incorrect|expired)|invalid[^.]{0,20}api[ _-]?key"
-                      r"|API_KEY_INVALID|PERMISSION_DENIED|unauthorized", re.I)
-_NO_MODEL = re.compile(r"model[^.]{0,80}(?:not found|does not exist|not supported for)|model_not_found", re.I)
+_BAD_KEY = re.compile(
+    r"api[ _-]?key[^.]{0,40}(?:not valid|invalid|incorrect|expired)|invalid[^.]{0,20}api[ _-]?key"
+    r"|API_KEY_INVALID|PERMISSION_DENIED|unauthorized",
+    re.I,
+)
+_NO_MODEL = re.compile(
+    r"model[^.]{0,80}(?:not found|does not exist|not supported for)|model_not_found", re.I
+)
 _POLICY = re.compile(r"content[_ ]?(?:policy|filter|management)|safety system|responsible ai", re.I)
 _RETRY_DELAY = re.compile(r"retryDelay\W{1,8}([\d.]{1,12})s")
 _LONGEST_WAIT = 600.0

@@ -125,7 +125,10 @@ class Asking:
         if last.kind == "letter":
             letters = conversation.letters
             _, (probabilities, outside) = yield from self._settled(
-                conversation, last, answers, lambda reply: parse_letters(reply.alternatives, letters)
+                conversation,
+                last,
+                answers,
+                lambda reply: parse_letters(reply.alternatives, letters),
             )
         elif last.kind == "stated":
             _, probabilities = yield from self._settled(
@@ -192,7 +195,8 @@ class Asking:
         if 2 * len(spoilt) > len(replies):
             first = spoilt[0]
             raise Unanswered(
-                first.kind, f"{len(spoilt)} of {len(replies)} votes are of no use; the first: {first}"
+                first.kind,
+                f"{len(spoilt)} of {len(replies)} votes are of no use; the first: {first}",
             )
         return _smoothed(votes, self.view.task, 0.0)
 

@@ -47,7 +47,9 @@ def _from_file(name: str, path: Path) -> tuple[str, ...]:
         lines = [line.strip() for line in path.expanduser().read_text("utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise TeacherNotReadyError(f"teacher {name!r}: can't read key_file {path}: {reason}") from None
+        raise TeacherNotReadyError(
+            f"teacher {name!r}: can't read key_file {path}: {reason}"
+        ) from None
     keys = tuple(line for line in lines if line and not line.startswith("#"))
     if not keys:
         raise TeacherNotReadyError(f"teacher {name!r}: key_file {path} holds no key")

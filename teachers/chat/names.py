@@ -11,8 +11,9 @@ import re
 from collections.abc import Sequence
 
 FILLERS = frozenset(
-    "a an action agent by cell degrees go move moving moves object of one p prob probability "
-    "rotate rotating step square the to turn turning turns".split()
+    ("a", "an", "the", "to", "of", "by", "one", "action", "agent", "cell", "object", "square")
+    + ("turn", "turns", "turning", "rotate", "rotating", "degrees", "go", "move", "moves")
+    + ("moving", "step", "p", "prob", "probability")
 )
 
 _WORD = re.compile(r"[^\W_]+")

@@ -231,7 +231,9 @@ def _without_percent(numbers: Mapping[str, Number]) -> dict[str, float]:
     if len(marked) == 2:
         raise AnswerError("some probabilities are percentages and some are not")
     plain = {name: number.value for name, number in numbers.items()}
-    if True in marked or (max(plain.values(), default=0) > 1.1 and 90 <= sum(plain.values()) <= 110):
+    if True in marked or (
+        max(plain.values(), default=0) > 1.1 and 90 <= sum(plain.values()) <= 110
+    ):
         return {name: value / 100 for name, value in plain.items()}
     return plain
 
@@ -251,4 +253,3 @@ def _bare(key: str) -> str:
 def _last_line(text: str) -> str:
     lines = [line for line in text.splitlines() if line.strip(" \t`*_-")]
     return lines[-1].strip()[:1000] if lines else ""
-

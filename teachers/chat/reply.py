@@ -49,9 +49,18 @@ class Reply:
     latency_s: float = 0.0
     alternatives: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def tokens(self) -> int:
+        """In and out, as they count against a limit per minute."""
+        return self.usage.prompt_tokens + self.usage.completion_tokens
+
     def to_json(self) -> dict[str, Any]:
         """JSON values that :meth:`from_json` reads."""
-        return {**vars(self), "usage": self.usage.model_dump(), "alternatives": dict(self.alternatives)}
+        return {
+            **vars(self),
+            "usage": self.usage.model_dump(),
+            "alternatives": dict(self.alternatives),
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Reply:

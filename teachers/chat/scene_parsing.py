@@ -25,20 +25,22 @@ from teachers.chat.numbers import read_number
 from teachers.chat.parsing import readable
 from teachers.errors import AnswerError
 
-_DIRECTIONS = {
-    **{name: name for name in ("right", "down", "left", "up")},
-    **{"east": "right", "south": "down", "west": "left", "north": "up"},
-    **{"→": "right", "↓": "down", "←": "left", "↑": "up", ">": "right", "v": "down"},
-    **{"<": "left", "^": "up", "upward": "up", "upwards": "up"},
-    **{"downward": "down", "downwards": "down", "rightward": "right", "leftward": "left"},
+_SYNONYMS = {
+    "right": ("right", "east", "→", ">", "rightward", "rightwards"),
+    "down": ("down", "south", "↓", "v", "downward", "downwards"),
+    "left": ("left", "west", "←", "<", "leftward", "leftwards"),
+    "up": ("up", "north", "↑", "^", "upward", "upwards"),
 }
+_DIRECTIONS = {word: direction for direction, words in _SYNONYMS.items() for word in words}
 _NUMBERS = ("agent_row", "agent_column", "target_row", "target_column")
 _FIELDS = (*_NUMBERS, "agent_direction", "ahead")
 _BY_LETTERS = {field.replace("_", ""): field for field in _FIELDS}
 _ENOUGH = 3
 _DEPTH = 5
 _LARGEST = 999
-_LINE = re.compile(r"^[ \t\-*•\"'`|]*([A-Za-z][A-Za-z _\-]{2,30}?)[ \t\"'`*]*[:=|][ \t]*([^\n]{1,80})$", re.M)
+_LINE = re.compile(
+    r"^[ \t\-*•\"'`|]*([A-Za-z][A-Za-z _\-]{2,30}?)[ \t\"'`*]*[:=|][ \t]*([^\n]{1,80})$", re.M
+)
 
 
 def parse_analysis(text: str) -> Analysis:

@@ -1,0 +1,59 @@
+"""The event loop in which everything is asked: one thread for the whole process.
+
+One, because litellm keeps its connections for the process and they belong to a loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_lock = threading.Lock()
+_loop: asyncio.AbstractEventLoop | None = None
+_owner = 0
+
+
+def submit(work: Coroutine[Any, Any, T]) -> Future[T]:
+    """Run ``work`` in the background; the future can be waited for and cancelled."""
+    return asyncio.run_coroutine_threadsafe(work, _running_loop())
+
+
+def _running_loop() -> asyncio.AbstractEventLoop:
+    global _loop, _owner
+    with _lock:
+        if _loop is None or _owner != os.getpid():  # a forked child has the loop, not the thread
+            _loop = asyncio.new_event_loop()
+            _owner = os.getpid()
+            threading.Thread(target=_loop.run_forever, name="lvlm2p-asking", daemon=True).start()
+            atexit.register(_close, _loop, _owner)
+        return _loop
+
+
+def _close(loop: asyncio.AbstractEventLoop, owner: int) -> None:
+    """Let go of connections when the process ends, so that nothing complains about them."""
+    if owner != os.getpid() or not loop.is_running():
+        return
+    try:
+        asyncio.run_coroutine_threadsafe(_disconnect(), loop).result(timeout=2)
+    except Exception:  # the process is ending: nobody is left to be told
+        return
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+
+
+async def _disconnect() -> None:
+    import sys
+
+    for task in asyncio.all_tasks():
+        if task is not asyncio.current_task():
+            task.cancel()
+    litellm = sys.modules.get("litellm")
+    if litellm is not None:
+        await litellm.close_litellm_async_clients()

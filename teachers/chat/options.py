@@ -1,0 +1,62 @@
+"""The options of teachers that are asked in words: the keys of ``-T key=value``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Elicit = Literal["stated", "logprobs", "votes", "choice"]
+
+
+class AskingOptions(BaseModel):
+    """What hosted models and models in this process have in common."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, frozen=True)
+
+    model: str | None = None
+    """Which model; None: the teacher's default."""
+    elicit: Elicit = "stated"
+    """Where the probabilities come from."""
+    prompt: str = "two-turn"
+    """Name or folder of the prompt."""
+    shots: int | None = Field(default=None, ge=0)
+    """Few-shot examples; None: the prompt's default."""
+    samples: int = Field(default=5, ge=1, le=100)
+    """How many votes are counted (elicit=votes)."""
+    smoothing: float = Field(default=0.0, ge=0, lt=1)
+    """Probability shared equally by all actions (elicit=choice)."""
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    """None: the model's own. Several newest models take none."""
+    max_tokens: int | None = Field(default=None, ge=1)
+    """Longest answer, in tokens; None: the model family's default."""
+    reask: int = Field(default=1, ge=0, le=3)
+    """How often an answer that can't be used is asked again, with what is wrong with it."""
+
+    @model_validator(mode="after")
+    def _votes_differ(self) -> AskingOptions:
+        if self.elicit == "votes" and self.temperature == 0:
+            raise ValueError("votes at temperature=0 are all the same: leave it out, or raise it")
+        return self
+
+
+class ChatOptions(AskingOptions):
+    """Options of hosted models and local servers."""
+
+    api_base: str | None = None
+    """The endpoint's URL; None: the provider's own."""
+    key_file: Path | None = None
+    """File with API keys, one a line; None: the environment variable."""
+    reasoning_effort: str | None = None
+    """How much the model may think before it answers; None: its default."""
+    timeout: float = Field(default=120.0, gt=0)
+    """Seconds for one call."""
+    retries: int = Field(default=6, ge=0)
+    """How often a call that fails for a passing reason is repeated."""
+    concurrency: int = Field(default=64, ge=1, le=1024)
+    """Calls in flight at most; how many there really are adapts to the provider."""
+    requests_per_minute: float | None = Field(default=None, gt=0)
+    """Limit of each key; None: the provider's 429s are heeded."""
+    tokens_per_minute: float | None = Field(default=None, gt=0)
+    """Limit of each key, on tokens in and out."""

@@ -1,0 +1,330 @@
+"""Hosted models and local servers as teachers."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from queue import SimpleQueue
+from typing import Any
+from urllib.parse import urlsplit
+
+from envs import Task, View
+from prompts import Prompt, load_prompt
+from teachers.chat import background
+from teachers.chat.calling import Caller, Hopeless
+from teachers.chat.capabilities import Capabilities, capabilities_of
+from teachers.chat.client import Client, import_litellm
+from teachers.chat.faults import Fault
+from teachers.chat.interview import Asking, Manner
+from teachers.chat.options import AskingOptions, ChatOptions
+from teachers.chat.pacing import Gate
+from teachers.chat.providers import endpoint, find_keys, provider_of, served_models
+from teachers.chat.reply import Reply, Request
+from teachers.context import Context, Status, fingerprint_of, reply_key
+from teachers.errors import ConfigError, TeacherNotReadyError
+from teachers.label import Answer
+from teachers.teacher import Counts, Teacher
+
+RULES = 1
+"""Part of every fingerprint: raise it when parsing makes something else of the same answer."""
+
+
+class WordsTeacher(Teacher):
+    """What all teachers that are asked in words have in common: prompts and fingerprints."""
+
+    def __init__(self, name: str, options: AskingOptions, context: Context) -> None:
+        self.name = name
+        self.counts = Counts()
+        self.options = options
+        self.context = context
+        self.manner = Manner(
+            teacher=name,
+            elicit=options.elicit,
+            samples=options.samples,
+            smoothing=options.smoothing,
+            reask=options.reask,
+        )
+        self._prompts: dict[Task, tuple[Prompt, str]] = {}
+        self._counting = threading.Lock()
+
+    def facts(self) -> dict[str, Any]:
+        """What can change an answer, the prompt's words aside."""
+        options = self.options
+        return {
+            "elicit": options.elicit,
+            "samples": options.samples if options.elicit == "votes" else None,
+            "smoothing": options.smoothing if options.elicit == "choice" else None,
+            "temperature": options.temperature,
+            "reask": options.reask,
+            "rules": RULES,
+        }
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the teacher, whatever the task; labels carry :meth:`fingerprint_for`."""
+        named = {"prompt": self.options.prompt, "shots": self.options.shots}
+        return fingerprint_of({**self.facts(), **named})
+
+    def fingerprint_for(self, task: Task) -> str:
+        """See :class:`Teacher`; covers the task's prompt, byte for byte."""
+        return self.prompted(task)[1]
+
+    def prompted(self, task: Task) -> tuple[Prompt, str]:
+        """The prompt for ``task``, and the fingerprint of labels that it brings."""
+        if task not in self._prompts:
+            options = self.options
+            prompt = load_prompt(options.prompt, task, shots=options.shots, elicit=options.elicit)
+            fingerprint = fingerprint_of({**self.facts(), "prompt": prompt.fingerprint})
+            self._prompts[task] = prompt, fingerprint
+        return self._prompts[task]
+
+    def asking(self, view: View) -> Asking:
+        """A new interview about ``view``."""
+        prompt, fingerprint = self.prompted(view.task)
+        return Asking(view, prompt, self.manner, fingerprint)
+
+    def count(self, answer: Answer) -> None:
+        """Count one answer; safe from several threads."""
+        with self._counting:
+            self.counts.add_asked(answer)
+
+
+@dataclass(frozen=True)
+class _Line:
+    """What is made when the first question is asked."""
+
+    caller: Caller
+    concurrency: int
+
+
+class ChatTeacher(WordsTeacher):
+    """A model behind an API. Asks concurrently, in the background; safe from several threads."""
+
+    Options = ChatOptions
+    options: ChatOptions
+
+    def __init__(self, name: str, options: ChatOptions, context: Context) -> None:
+        super().__init__(name, options, context)
+        self.provider = provider_of(name)
+        self.url = endpoint(name, self.provider, options.api_base)
+        self._opening = threading.Lock()
+        self._open: _Line | None = None
+
+    @classmethod
+    def build(cls, name: str, options: ChatOptions, context: Context) -> ChatTeacher:
+        """See :mod:`teachers.context`. Nobody is called and no key is needed yet.
+
+        Raises:
+            ConfigError: what was asked for is not available on this model.
+        """
+        teacher = cls(name, options, context)
+        if options.model or teacher.provider.model:
+            teacher.check()
+        return teacher
+
+    @classmethod
+    def status(cls, name: str) -> Status:
+        """See :mod:`teachers.context`."""
+        from teachers.chat.status import hosted_status
+
+        return hosted_status(name)
+
+    @cached_property
+    def model(self) -> str:
+        """litellm's ``provider/model``; a local server is asked what it serves.
+
+        Raises:
+            TeacherNotReadyError: it has to be asked and does not answer.
+        """
+        model = self.options.model or self.provider.model
+        if not model:
+            assert self.url is not None
+            model = served_models(self.name, self.url)[0]
+        return self.provider.full_model(model)
+
+    @cached_property
+    def capabilities(self) -> Capabilities:
+        """What the model can be sent."""
+        return capabilities_of(self.model)
+
+    def check(self) -> None:
+        """Whether the options fit the model.
+
+        Raises:
+            ConfigError: they don't; the sentence names what would.
+        """
+        able, options = self.capabilities, self.options
+        if options.elicit not in able.elicitations:
+            raise ConfigError(
+                f"teacher {self.name!r}: {self.model} can't be asked for {options.elicit!r}, "
+                f"it tells no token probabilities: choose {', '.join(able.elicitations)}"
+            )
+        if options.temperature is not None and not able.temperature:
+            raise ConfigError(
+                f"teacher {self.name!r}: {self.model} takes no temperature: leave it out"
+            )
+
+    def facts(self) -> dict[str, Any]:
+        """See :class:`WordsTeacher`.
+
+        An endpoint that the user names is part of who answers, since the same model name may mean
+        something else there. Not so a server of the user's own (vLLM): it says itself what it
+        serves, and its labels are worth as much from another port or machine.
+        """
+        address = None
+        if self.options.api_base is not None and not self.provider.local and self.url is not None:
+            parts = urlsplit(self.url)
+            address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        return {
+            **super().facts(),
+            "model": self.model,
+            "endpoint": address,
+            "max_tokens": self.max_tokens,
+            "reasoning_effort": self.options.reasoning_effort,
+        }
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest answer, in tokens."""
+        return self.options.max_tokens or self.capabilities.max_tokens
+
+    def ask(self, views: Sequence[View]) -> Iterator[tuple[int, Answer]]:
+        """See :class:`Teacher`.
+
+        Raises:
+            TeacherNotReadyError: a key or a server is missing, or nobody will ever be answered
+                (wrong key, no such model) and nobody was until now.
+        """
+        if not views:
+            return
+        line = self._line()
+        results: SimpleQueue[tuple[int, Answer] | BaseException] = SimpleQueue()
+        job = background.submit(self._ask_all(line, views, results.put))
+        try:
+            for _ in views:
+                result = results.get()
+                if isinstance(result, BaseException):
+                    raise result
+                self.count(result[1])
+                yield result
+        finally:
+            job.cancel()
+
+    async def _ask_all(
+        self,
+        line: _Line,
+        views: Sequence[View],
+        put: Callable[[tuple[int, Answer] | BaseException], None],
+    ) -> None:
+        """Answer all views, at most ``concurrency`` of them at a time."""
+        todo = iter(enumerate(views))
+
+        async def work() -> None:
+            for index, view in todo:
+                put((index, await self._answer(line.caller, view)))
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(line.concurrency, len(views))):
+                    group.create_task(work())
+        except BaseExceptionGroup as error:
+            put(_first(error))
+        except BaseException as error:
+            put(error)
+            raise
+
+    async def _answer(self, caller: Caller, view: View) -> Answer:
+        """Conduct one interview."""
+        asking = self.asking(view)
+        interview = asking.run()
+        try:
+            requests = next(interview)
+            while True:
+                requests = interview.send(await self._replies(caller, asking, requests))
+        except StopIteration as end:
+            answer: Answer = end.value
+            return answer
+        except Hopeless as reason:
+            return self._unanswerable(caller, asking, str(reason))
+        except Fault as fault:
+            if caller.hopeless is not None:
+                return self._unanswerable(caller, asking, caller.hopeless)
+            return asking.failure(fault.kind, str(fault))
+
+    async def _replies(
+        self, caller: Caller, asking: Asking, requests: Sequence[Request]
+    ) -> list[Reply]:
+        """All replies of a round; if one is missing, the others are in the journal."""
+        names = [
+            reply_key(asking.fingerprint, asking.view.key, self.context.sample, request.turn)
+            for request in requests
+        ]
+        if len(requests) == 1:
+            return [await caller.reply(requests[0], names[0])]
+        results = await asyncio.gather(*map(caller.reply, requests, names), return_exceptions=True)
+        replies = [result for result in results if isinstance(result, Reply)]
+        for result in results:
+            if isinstance(result, BaseException):
+                for reply in replies:
+                    asking.record.answered(reply)
+                raise result
+        return replies
+
+    def _unanswerable(self, caller: Caller, asking: Asking, reason: str) -> Answer:
+        if not caller.answered:
+            raise TeacherNotReadyError(f"teacher {self.name!r} can't be asked: {reason}")
+        return asking.failure("rejected", reason)
+
+    def _line(self) -> _Line:
+        """Keys, client and gate, made when the first question is asked."""
+        with self._opening:
+            if self._open is None:
+                self._open = self._connect()
+            return self._open
+
+    def _connect(self) -> _Line:
+        options = self.options
+        if self.provider.local and self.url is not None:
+            self._check_served(served_models(self.name, self.url))
+        self.check()
+        keys = find_keys(self.name, self.provider, options.key_file, self.url)
+        import_litellm()
+        client = Client(
+            model=self.model,
+            capabilities=self.capabilities,
+            api_base=self.url,
+            max_tokens=self.max_tokens,
+            temperature=options.temperature,
+            reasoning_effort=options.reasoning_effort,
+            timeout=options.timeout,
+            keys=tuple(key for key in keys if key is not None),
+        )
+        gate = Gate(
+            keys, options.concurrency, options.requests_per_minute, options.tokens_per_minute
+        )
+        caller = Caller(
+            client.call,
+            gate,
+            options.retries,
+            self.context.journal,
+            self.context.budget,
+            give_up_after=options.concurrency,
+        )
+        return _Line(caller, options.concurrency)
+
+    def _check_served(self, served: list[str]) -> None:
+        model = self.model.removeprefix(self.provider.prefix)
+        if model not in served:
+            raise TeacherNotReadyError(
+                f"teacher {self.name!r}: the server at {self.url} serves {', '.join(served)}, "
+                f"not {model}: choose with -T model=NAME"
+            )
+
+
+def _first(error: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first exception that is no group."""
+    inner = error.exceptions[0]
+    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner

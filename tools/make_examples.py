@@ -25,7 +25,7 @@ STYLE = ImageStyle(tile=32, margins=True)
 LARGEST = 8
 """Cells a side: larger pictures cost more tokens and teach nothing new."""
 STATES_AN_ENV = 200
-TIE_EVERY = 4
+TIE_EVERY = 5
 """Every so many examples one has several best actions, so that sharing is seen too."""
 
 
@@ -107,10 +107,13 @@ def _choose(task: Task, states: list[View], n: int, rng: np.random.Generator) ->
 
 
 def _turns(task: Task, rng: np.random.Generator) -> Iterator[str]:
-    """The actions, all once in a new order, again and again."""
+    """The actions, each once a round; none keeps its place from one round to the next."""
+    last = np.full(len(task.actions), -1)
     while True:
-        for index in rng.permutation(len(task.actions)):
-            yield task.actions[index].name
+        order = rng.permutation(len(task.actions))
+        if not (order == last).any():
+            last = order
+            yield from (task.actions[index].name for index in order)
 
 
 def _fitting(states: list[View], plans: dict[str, Plan], action: str, tie: bool) -> list[View]:

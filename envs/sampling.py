@@ -73,7 +73,7 @@ def sample_states(
         assert n is not None
         wanted = n
         env = make_env(env_id, **kwargs)
-        pool = _collect(_play(env, policy, rng), n * (POOL if stratified else 1), rng)
+        pool = _collect(_play(env, policy, rng), n, POOL * n if stratified else n, rng)
         env.close()
     return _evenly(pool, wanted) if stratified else pool[:wanted]
 
@@ -176,15 +176,16 @@ def _play(env: gym.Env[Any, Any], policy: str, rng: Generator) -> Iterator[View]
             over = terminated or truncated
 
 
-def _collect(visited: Iterator[View], n: int, rng: Generator) -> list[View]:
+def _collect(visited: Iterator[View], n: int, most: int, rng: Generator) -> list[View]:
+    """At least ``n`` distinct states if there are so many; up to ``most`` if they come quickly."""
     found: dict[str, View] = {}
-    since = 0
-    for view in visited:
-        since += 1
+    last = 0
+    for steps, view in enumerate(visited):
         if rng.random() < KEPT and view.key not in found:
             found[view.key] = view
-            since = 0
-        if len(found) == n or since > PATIENCE:
+            last = steps
+        tired = steps - last > PATIENCE or (len(found) >= n and steps > 4 * POOL * n)
+        if len(found) >= most or tired:
             break
     return list(found.values())
 

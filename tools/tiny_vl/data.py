@@ -27,7 +27,7 @@ from envs import View, make_env, task_named, view_of
 from tools.tiny_vl.tokens import DIRECTIONS, TASKS
 
 SIDES = (5, 6, 7, 8)
-SIDE_WEIGHTS = {5: 0.15, 6: 0.4, 7: 0.2, 8: 0.25}
+SIDE_WEIGHTS = {5: 0.16, 6: 0.44, 7: 0.14, 8: 0.26}
 """How often a batch shows grids of each side."""
 TASK_WEIGHTS = {"lava-gap": 0.15, "dynamic-obstacles": 0.3, "fetch": 0.28, "go-to-door": 0.27}
 POSES = 6

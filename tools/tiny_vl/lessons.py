@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 import torch
@@ -101,19 +101,19 @@ class Lessons:
     def _encode(self, text: str) -> tuple[int, ...]:
         return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    @lru_cache(maxsize=None)  # noqa: B019
+    @cache  # noqa: B019
     def _head(self, task: str, mission: int) -> tuple[int, ...]:
         text = first_text(task, self.actions[task], self.missions[mission])
         return self.encode(tokens.START + "user\n" + text + tokens.VISION_START)
 
-    @lru_cache(maxsize=None)  # noqa: B019
+    @cache  # noqa: B019
     def _branch(self, branch: int, text: str, question: str) -> tuple[list[int], int]:
         """Token ids of a turn, and how many of them are the question."""
         asked = "" if PARENT[branch] == 0 else tokens.END + tokens.START + "user\n"
         before = self.encode(asked + question + tokens.END + tokens.START + "assistant\n")
         return [*before, *self.encode(text)], len(before)
 
-    @lru_cache(maxsize=None)  # noqa: B019
+    @cache  # noqa: B019
     def _actions(self, task: str, optimal: int) -> tuple[list, ...]:
         names = self.actions[task]
         best = [i for i in range(len(names)) if optimal >> i & 1]

@@ -8,7 +8,7 @@ conversations branching off one picture through the attention mask. A test holds
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -34,7 +34,7 @@ def make_model(tokenizer: PreTrainedTokenizerFast) -> Qwen3VLForConditionalGener
             "vocab_size": len(tokenizer),
             "hidden_size": 96,
             "intermediate_size": 256,
-            "num_hidden_layers": 4,
+            "num_hidden_layers": 3,
             "num_attention_heads": 3,
             "num_key_value_heads": 3,
             "head_dim": 32,
@@ -102,9 +102,46 @@ def patches_of(tiles: Tensor) -> Tensor:
     return parts.unsqueeze(4).expand(-1, -1, -1, -1, 2, -1, -1).reshape(-1, 3 * 2 * 16 * 16)
 
 
-def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    half = x.shape[-1] // 2
-    return x * cos + torch.cat((-x[..., half:], x[..., :half]), dim=-1) * sin
+class _Unit(torch.autograd.Function):
+    """``x / rms(x)`` along the last dimension: RMSNorm without its weight, in few passes."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, eps: float) -> Tensor:
+        rms = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        scale = rms.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+        y = x * scale
+        ctx.save_for_backward(y, scale)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        y, scale = ctx.saved_tensors
+        along = (grad * y).mean(-1, keepdim=True)
+        return torch.addcmul(grad, y, along, value=-1).mul_(scale), None
+
+
+def _unit(x: Tensor, eps: float) -> Tensor:
+    unit: Tensor = _Unit.apply(x, eps)
+    return unit
+
+
+def _pairs(weight: Tensor, heads: int) -> Tensor:
+    """Rows of a projection so ordered that the two halves that rotate together lie side by side.
+
+    Queries and keys are ordered alike, so their products stay what they are, and a rotation is one
+    multiplication of complex numbers.
+    """
+    rows = weight.view(heads, 2, -1, *weight.shape[1:])
+    return rows.transpose(1, 2).reshape(weight.shape)
+
+
+def _rotate(x: Tensor, turns: Tensor) -> Tensor:
+    return torch.view_as_real(torch.view_as_complex(x.unflatten(-1, (-1, 2))) * turns).flatten(-2)
+
+
+def _turns(cos: Tensor, sin: Tensor) -> Tensor:
+    half = cos.shape[-1] // 2
+    return torch.complex(cos[..., :half].contiguous(), sin[..., :half].contiguous())
 
 
 def see(
@@ -135,16 +172,20 @@ def see(
         -1, 4, visual.config.hidden_size
     )
     x = distinct[grids.flatten(1)].flatten(1, 2) + position
-    cos, sin = visual.rotary_pos_emb(x, get_vision_position_ids(grid, 2))
+    turns = _turns(*visual.rotary_pos_emb(x, get_vision_position_ids(grid, 2)))
     deep = []
     for number, block in enumerate(visual.blocks):
         y = block.norm1(x)
-        q, k, v = (
-            block.attn.qkv(y)
-            .view(n, y.shape[1], 3, block.attn.num_heads, -1)
-            .permute(2, 0, 3, 1, 4)
+        heads = block.attn.num_heads
+        weight, bias = (
+            torch.cat([_pairs(t[:wide], 2 * heads), t[wide:]])
+            for t, wide in (
+                (t, 2 * len(t) // 3) for t in (block.attn.qkv.weight, block.attn.qkv.bias)
+            )
         )
-        y = F.scaled_dot_product_attention(_rotate(q, cos, sin), _rotate(k, cos, sin), v)
+        y = F.linear(y, weight, bias).view(n, y.shape[1], 3 * heads, -1).transpose(1, 2)
+        qk = _rotate(y[:, : 2 * heads], turns)
+        y = F.scaled_dot_product_attention(qk[:, :heads], qk[:, heads:], y[:, 2 * heads :])
         x = x + block.attn.proj(y.transpose(1, 2).flatten(2))
         x = x + block.mlp(block.norm2(x))
         if number in visual.deepstack_visual_indexes:
@@ -169,28 +210,28 @@ def read(
     """
     text = model.model.language_model
     x = embeds
-    cos, sin = text.rotary_emb(x, positions)
-    cos, sin = cos.unsqueeze(1), sin.unsqueeze(1)
+    turns = _turns(*text.rotary_emb(x, positions)).unsqueeze(1)
     tapped = x
     eps = text.config.rms_norm_eps
     for number, layer in enumerate(text.layers):
-        attention = layer.self_attn
-        y = F.rms_norm(x, x.shape[-1:], layer.input_layernorm.weight, eps)
-        shape = (*y.shape[:-1], -1, attention.head_dim)
-        q = F.rms_norm(attention.q_proj(y).view(shape), shape[-1:], attention.q_norm.weight, eps)
-        k = F.rms_norm(attention.k_proj(y).view(shape), shape[-1:], attention.k_norm.weight, eps)
-        v = attention.v_proj(y).view(shape)
-        y = F.scaled_dot_product_attention(
-            _rotate(q.transpose(1, 2), cos, sin),
-            _rotate(k.transpose(1, 2), cos, sin),
-            v.transpose(1, 2),
-            attn_mask=mask,
-        )
-        x = x + attention.o_proj(y.transpose(1, 2).flatten(2))
-        y = F.rms_norm(x, x.shape[-1:], layer.post_attention_layernorm.weight, eps)
-        x = x + layer.mlp(y)
+        a, heads = layer.self_attn, text.config.num_attention_heads
+        rows = [_pairs(a.q_proj.weight, heads), _pairs(a.k_proj.weight, heads), a.v_proj.weight]
+        y = F.linear(_unit(x, eps), torch.cat(rows) * layer.input_layernorm.weight)
+        y = y.view(*y.shape[:-1], 3 * heads, a.head_dim)
+        scales = torch.stack([_pairs(a.q_norm.weight, 1), _pairs(a.k_norm.weight, 1)])
+        qk = _unit(y[:, :, : 2 * heads], eps) * scales.repeat_interleave(heads, 0)
+        qk = _rotate(qk.transpose(1, 2), turns)
+        v = y[:, :, 2 * heads :].transpose(1, 2)
+        y = F.scaled_dot_product_attention(qk[:, :heads], qk[:, heads:], v, attn_mask=mask)
+        x = x + a.o_proj(y.transpose(1, 2).flatten(2))
+        mlp = layer.mlp
+        rows = [mlp.gate_proj.weight, mlp.up_proj.weight]
+        gate, up = F.linear(
+            _unit(x, eps), torch.cat(rows) * layer.post_attention_layernorm.weight
+        ).chunk(2, -1)
+        x = x + mlp.down_proj(F.silu(gate) * up)
         if number < len(deep):
             x = torch.cat([x[:, : image.start], x[:, image] + deep[number], x[:, image.stop :]], 1)
         if number == tap:
             tapped = x
-    return F.rms_norm(x, x.shape[-1:], text.norm.weight, eps), tapped
+    return _unit(x, eps) * text.norm.weight, tapped

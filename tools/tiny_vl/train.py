@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tools.tiny_vl import data, lessons, model, tokens
-
+from tools.tiny_vl.muon import Muon
 
 CHECKPOINT = Path("teachers/tiny_vl/checkpoint")
 
@@ -94,13 +94,13 @@ def optimizers(pupil: Pupil, lr: float) -> list[torch.optim.Optimizer]:
         (inner if matrix else outer).append(p)
     outer += pupil.heads.parameters()
     return [
-        torch.optim.Muon(inner, lr=lr, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
+        Muon(inner, lr),
         torch.optim.AdamW(outer, lr=lr, betas=(0.9, 0.98), weight_decay=0.01, fused=True),
     ]
 
 
 @torch.no_grad()
-def held_out(pupil: Pupil, side: int, n: int = 256) -> dict[str, dict[str, float]]:
+def held_out(pupil: Pupil, side: int, n: int = 128) -> dict[str, dict[str, float]]:
     """Share of held-out states whose whole answer is right, for each task and way of asking."""
     report = {}
     for number, task in enumerate(tokens.TASKS):
@@ -169,10 +169,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=CHECKPOINT)
     parser.add_argument("--data", type=Path, default=Path("runs/tiny_vl/states.npz"))
     parser.add_argument("--states", type=int, default=240_000, help="distinct states to draw")
-    parser.add_argument("--samples", type=int, default=144_000, help="states shown in training")
-    parser.add_argument("--batch", type=int, default=96)
+    parser.add_argument("--samples", type=int, default=122_000, help="states shown in training")
+    parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--lr", type=float, default=3e-3)
-    parser.add_argument("--every", type=float, default=300.0, help="seconds between checkpoints")
+    parser.add_argument("--every", type=float, default=420.0, help="seconds between checkpoints")
     args = parser.parse_args()
     if not args.data.exists():
         print(f"drawing {args.states:,} states into {args.data}", flush=True)

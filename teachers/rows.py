@@ -115,9 +115,9 @@ class Reader:
         return found
 
     def keys(self, prefix: str) -> list[str]:
-        """All keys that begin with ``prefix``, which ends in "/"."""
-        query = "SELECT key FROM Cache WHERE raw = 1 AND key >= ? AND key < ?"
-        return [key for (key,) in self._all(query, prefix, prefix[:-1] + "0")]
+        """All keys that begin with ``prefix``."""
+        query = "SELECT key FROM Cache WHERE raw = 1 AND key >= ? AND key < ? ORDER BY key"
+        return [key for (key,) in self._all(query, prefix, prefix + "\U0010ffff")]
 
     def _all(self, query: str, *values: object) -> list[Any]:
         with explained(self.path), self._lock:

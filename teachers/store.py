@@ -10,14 +10,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sqlite3
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from diskcache.core import DBNAME
+
 from envs import View
-from teachers.disk import explained, open_cache
+from teachers.disk import TIMEOUT_S, explained, open_cache
 from teachers.label import Answer, Failure, Label
 from teachers.owners import Owner, is_alive, tidy
 from teachers.rows import Reader, encodable, name_of, parse, tag_of
@@ -89,8 +92,12 @@ class LabelStore:
 
     def put_many(self, answers: Iterable[tuple[View, Answer]], sample: int = 0) -> None:
         """Store answers in one transaction: all of them, or on an error none."""
+        self.put_entries((view, answer, sample) for view, answer in answers)
+
+    def put_entries(self, entries: Iterable[tuple[View, Answer, int]]) -> None:
+        """The same with a sample number for each."""
         with self._write() as cache:
-            for view, answer in answers:
+            for view, answer, sample in entries:
                 self._put(cache, view, answer, sample)
 
     def _put(self, cache: Any, view: View, answer: Answer, sample: int) -> None:
@@ -180,6 +187,29 @@ class LabelStore:
             self._owner = Owner(self.path)
             self._asking.clear()
         return self._owner
+
+    # Clearing out
+
+    def remove(self, keys: Iterable[str]) -> None:
+        """Take rows out, in one transaction."""
+        with self._write() as cache:
+            for key in keys:
+                cache.delete(key)
+
+    def remove_row(self, rowid: int) -> None:
+        """Take out a row whose key may be anything."""
+        self._execute("DELETE FROM Cache WHERE rowid = ?", (rowid,))
+
+    def retag(self, rowid: int, tag: str) -> None:
+        """Put a row's tag right."""
+        self._execute("UPDATE Cache SET tag = ? WHERE rowid = ?", (tag, rowid))
+
+    def _execute(self, statement: str, values: tuple[object, ...]) -> None:
+        """One statement that diskcache has no method for."""
+        with self._writing, explained(self.path):
+            database = sqlite3.connect(self.path / DBNAME, timeout=TIMEOUT_S)
+            with contextlib.closing(database), database:
+                database.execute(statement, values)
 
     # Counters and the ground
 

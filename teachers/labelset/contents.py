@@ -1,0 +1,181 @@
+"""Walking over a store: its answers with their states, and what they add up to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from envs import View
+from teachers.errors import Lvlm2pError
+from teachers.labelset.schema import Entry
+from teachers.rows import parse
+from teachers.store import LabelStore
+
+BATCH = 2_000
+"""Answers whose views are looked up in one query."""
+
+ANSWERS = "SELECT key, tag, value FROM Cache WHERE raw = 1 AND mode = 1 AND tag >= ? AND tag < ?"
+KINDS = ('["label",', '["failure",')
+"""How the tags of answers begin."""
+
+
+class Tag(NamedTuple):
+    """What :func:`teachers.rows.tag_of` wrote beside a row."""
+
+    kind: str
+    task: str
+    teacher: str
+    fingerprint: str
+    prompt: str
+    model: str
+    how: str
+    """Elicitation of a label, kind of a failure."""
+    cost_usd: float | None
+    calls: int
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which answers: those for which everything given here is so."""
+
+    teacher: str | None = None
+    task: str | None = None
+    prompt: str | None = None
+    """Beginning of the prompt's fingerprint."""
+
+    def __contains__(self, tag: object) -> bool:
+        assert isinstance(tag, Tag)
+        if self.teacher not in (None, tag.teacher) or self.task not in (None, tag.task):
+            return False
+        return self.prompt is None or tag.prompt.startswith(self.prompt)
+
+
+def read_tag(text: object) -> Tag | None:
+    """The tag of an answer's row; None where it is none."""
+    try:
+        return Tag(*json.loads(str(text)))
+    except (ValueError, TypeError):
+        return None
+
+
+def answer_rows(store: LabelStore, choice: Choice) -> Iterator[tuple[str, Tag, str]]:
+    """(key, tag, JSON) of each chosen answer, streamed; labels before failures."""
+    for kind in KINDS:
+        for key, text, value in store.reader.walk(ANSWERS, (kind, kind[:-1] + "-")):
+            tag = read_tag(text)
+            if tag is not None and tag in choice:
+                yield key, tag, value
+
+
+def entries(store: LabelStore, choice: Choice) -> Iterator[Entry]:
+    """Each chosen answer with its state. Those without a usable state are left out: `labels
+    verify` names them."""
+    batch: list[tuple[str, str]] = []
+    for key, _, value in answer_rows(store, choice):
+        batch.append((key, value))
+        if len(batch) == BATCH:
+            yield from _with_views(store, batch)
+            batch = []
+    yield from _with_views(store, batch)
+
+
+def _with_views(store: LabelStore, batch: list[tuple[str, str]]) -> Iterator[Entry]:
+    views = read_views(store, {key.split("/")[2] for key, _ in batch})
+    for key, value in batch:
+        _, _, view_key, *sample = key.split("/")
+        view = views.get(view_key)
+        if view is not None:
+            yield Entry(view, parse(store.path, key, value), int(sample[0]) if sample else 0)
+
+
+def read_views(store: LabelStore, view_keys: Iterable[str]) -> dict[str, View]:
+    """The views of these keys, as far as they are stored and their task is known."""
+    views = {}
+    for key, row in store.reader.rows(f"view/{key}" for key in view_keys).items():
+        try:
+            views[key.removeprefix("view/")] = View.from_json(json.loads(row.text))
+        except (Lvlm2pError, ValueError):
+            continue
+    return views
+
+
+@dataclass
+class Sum:
+    """What the answers of one teacher, task, prompt and model add up to."""
+
+    teacher: str
+    task: str
+    prompt: str
+    model: str
+    fingerprint: str
+    labels: int = 0
+    elicitations: dict[str, int] = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)
+    cost_usd: float | None = 0.0
+    calls: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    hit_rate: float | None = None
+    """Share of the answers wanted of this fingerprint that the store had; None: never wanted."""
+
+    def add(self, tag: Tag, count: int) -> None:
+        """Add ``count`` answers with the same tag."""
+        if tag.kind == "label":
+            self.labels += count
+            self.elicitations[tag.how] = self.elicitations.get(tag.how, 0) + count
+        else:
+            self.failures[tag.how] = self.failures.get(tag.how, 0) + count
+        if tag.cost_usd is None or self.cost_usd is None:
+            self.cost_usd = None
+        else:
+            self.cost_usd += tag.cost_usd * count
+        self.calls += tag.calls * count
+        self.prompt_tokens += tag.prompt_tokens * count
+        self.cached_tokens += tag.cached_tokens * count
+        self.completion_tokens += tag.completion_tokens * count
+
+
+def tags(store: LabelStore) -> Iterator[tuple[Tag, int]]:
+    """Each distinct tag and how many answers have it. Reads the index of tags alone."""
+    query = "SELECT tag, COUNT(*) FROM Cache WHERE tag >= ? AND tag < ? GROUP BY tag"
+    for kind in KINDS:
+        for text, number in store.reader.walk(query, (kind, kind[:-1] + "-")):
+            tag = read_tag(text)
+            if tag is not None:
+                yield tag, number
+
+
+def count(store: LabelStore, choice: Choice) -> int:
+    """How many answers are chosen."""
+    return sum(number for tag, number in tags(store) if tag in choice)
+
+
+def sums(store: LabelStore) -> list[Sum]:
+    """One sum for each teacher, task, prompt and model."""
+    found: dict[tuple[Any, ...], Sum] = {}
+    for tag, number in tags(store):
+        group = (tag.teacher, tag.task, tag.prompt, tag.model, tag.fingerprint)
+        found.setdefault(group, Sum(*group)).add(tag, number)
+    for total in found.values():
+        total.hit_rate = _hit_rate(store, total.fingerprint)
+    return [found[group] for group in sorted(found)]
+
+
+def _hit_rate(store: LabelStore, fingerprint: str) -> float | None:
+    row = store.reader.rows([f"hits/{fingerprint}"]).get(f"hits/{fingerprint}")
+    if row is None:
+        return None
+    counts = json.loads(row.text)
+    wanted, found = counts["wanted"], counts["found"]
+    return found / wanted if wanted else None
+
+
+def size_bytes(store: LabelStore) -> int:
+    """What the store takes on disk."""
+    return sum(file.stat().st_size for file in store.path.glob("cache.db*"))

@@ -1,0 +1,132 @@
+"""Label sets as Parquet files: written in a stream, read in a stream, never wholly in memory."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from teachers.errors import LabelFileError
+from teachers.labelset.schema import REQUIRED, SCHEMA, Entry, schema, to_row
+
+GROUP_ROWS = 5_000
+"""Rows of a row group: what is in memory at once."""
+
+MAX_CHUNK_BYTES = 2**30
+"""A column of a row group that claims to be larger is not read: nothing we write comes near, and
+the claim alone would make a reader allocate it."""
+
+NOT_A_FILE_OF_LABELS = (pa.ArrowException, OSError, MemoryError, OverflowError)
+
+
+def write_labels(path: Path, entries: Iterable[Entry], images: bool = False) -> int:
+    """Write ``entries``, in their order; the number of rows. The file appears when it is complete.
+
+    Raises:
+        LabelFileError: the file can't be written.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    columns = schema(images)
+    count = 0
+    size = GROUP_ROWS // 10 if images else GROUP_ROWS
+    stream = iter(entries)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with pq.ParquetWriter(draft, columns, compression="zstd") as writer:
+            while group := list(itertools.islice(stream, size)):
+                rows = [to_row(entry, images) for entry in group]
+                writer.write_table(pa.Table.from_pylist(rows, columns))
+                count += len(group)
+        draft.replace(path)
+    except OSError as error:
+        raise LabelFileError(f"{path} can't be written: {error}") from error
+    finally:
+        draft.unlink(missing_ok=True)
+    return count
+
+
+def read_rows(path: Path, leave_out: Iterable[str] = ()) -> Iterator[dict[str, Any]]:
+    """The rows of a label set, unchecked (see :func:`teachers.labelset.schema.from_row`).
+
+    Raises:
+        LabelFileError: the file is no label set, or is damaged.
+    """
+    with explained(path), pq.ParquetFile(path) as file:
+        wanted = _columns(path, file, leave_out)
+        for batch in file.iter_batches(batch_size=1_000, columns=wanted):
+            yield from batch.to_pylist()
+
+
+def count_rows(path: Path) -> int:
+    """How many rows the file says it has."""
+    with explained(path), pq.ParquetFile(path) as file:
+        rows: int = file.metadata.num_rows
+    return rows
+
+
+def _columns(path: Path, file: pq.ParquetFile, leave_out: Iterable[str]) -> list[str]:
+    """The columns to read, once it is clear that they can be."""
+    found = file.schema_arrow
+    missing = [name for name in REQUIRED if name not in found.names]
+    if missing:
+        raise LabelFileError(
+            f"{path} is not a label set: it lacks the columns {', '.join(missing)} "
+            "(docs/labels.md lists them all)"
+        )
+    wanted = [name for name in SCHEMA.names if name in found.names and name not in set(leave_out)]
+    for name in wanted:
+        want, have = SCHEMA.field(name).type, found.field(name).type
+        if _family(have) not in (_family(want), "any", "list of any"):
+            raise LabelFileError(f"{path}: the column {name} holds {have}, not {want}")
+    _refuse_claims(path, file.metadata, set(wanted))
+    return wanted
+
+
+def _refuse_claims(path: Path, metadata: pq.FileMetaData, wanted: set[str]) -> None:
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        for index in range(group.num_columns):
+            column = group.column(index)
+            claim = max(column.total_uncompressed_size, column.total_compressed_size)
+            if column.path_in_schema.split(".")[0] in wanted and claim > MAX_CHUNK_BYTES:
+                raise LabelFileError(
+                    f"{path}: row group {number} claims {claim / 2**30:,.1f} GiB in the column "
+                    f"{column.path_in_schema}, more than {MAX_CHUNK_BYTES // 2**30} GiB: it was "
+                    "not read; write it in smaller row groups"
+                )
+
+
+def _family(kind: pa.DataType) -> str:
+    """Types that are as good as each other."""
+    types = pa.types
+    if types.is_null(kind):
+        return "any"
+    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
+        return "text"
+    if types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind):
+        return "bytes"
+    if types.is_integer(kind) or types.is_floating(kind):
+        return "number"
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        return f"list of {_family(kind.value_type)}"
+    if types.is_struct(kind):
+        return f"struct of {sorted(field.name for field in kind)}"
+    return str(kind)
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Whatever pyarrow says about a file comes out as a LabelFileError."""
+    if not path.is_file():
+        raise LabelFileError(f"{path}: there is no such file")
+    try:
+        yield
+    except NOT_A_FILE_OF_LABELS as error:
+        said = " ".join(str(error).split())[:200]
+        raise LabelFileError(f"{path} can't be read as Parquet: {said}") from error

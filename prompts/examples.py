@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from envs import ImageStyle, Task, View
+from envs import ImageStyle, Task, UserError, View
 from prompts.errors import PromptError
 from prompts.schema import Analysis, action_model
 
@@ -96,7 +96,7 @@ def _load(
 ) -> Example:
     try:
         view = View.from_json(record.view)
-    except (KeyError, TypeError, ValueError) as error:
+    except UserError as error:
         raise PromptError(f"{path}: {record.picture}: not a view: {error}") from error
     if view.task.name != task.name or record.action not in record.probabilities:
         raise PromptError(f"{path}: {record.picture} is not an example of the task {task.name!r}")

@@ -30,7 +30,7 @@ def recolored(view: View, change: Recolor, mission: str) -> View:
     carried = change(*state.carried) if state.carried[0] else state.carried
     cells = _recolored_cells(state, change)
     exchanged = replace(state, cells=cells, carried=carried)
-    return View(view.task, exchanged.encode(), mission, in_words(carried))
+    return replace(view, state=exchanged.encode(), mission=mission, carrying=in_words(carried))
 
 
 def _recolored_cells(state: Snapshot, change: Recolor) -> bytes:
@@ -64,7 +64,7 @@ def _next_wording(view: View) -> View:
     after = (
         WORDINGS[(WORDINGS.index(wording) + 1) % len(WORDINGS)] if wording in WORDINGS else wording
     )
-    return View(view.task, view.state, f"{after} {color} {kind}", view.carrying)
+    return replace(view, mission=f"{after} {color} {kind}")
 
 
 ROOM = (turning("mirror left and right", MIRROR), turning("mirror along the diagonal", TRANSPOSE))
@@ -136,4 +136,4 @@ def _least(
         )
         found.append((rewritten.encode(), turn))
     state, turn = min(found, key=lambda pair: pair[0])
-    return View(view.task, state, mission), turn.actions
+    return replace(view, state=state, mission=mission), turn.actions

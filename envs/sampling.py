@@ -139,7 +139,7 @@ def standing_anywhere(start: View) -> Iterator[View]:
         if state.cell(x, y).kind != GOAL:
             for direction in range(4):
                 moved = replace(state, x=x, y=y, direction=direction)
-                yield View(start.task, moved.encode(), start.mission, start.carrying)
+                yield replace(start, state=moved.encode())
 
 
 def _explore(env: gym.Env[Any, Any], seed: int, start: View, found: dict[str, View]) -> None:

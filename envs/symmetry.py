@@ -7,6 +7,7 @@ with left and right exchanged where the picture was mirrored.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -139,7 +140,7 @@ def _order(width: int, height: int, room_w: int, room_h: int, turn: Turn) -> tup
 def turned_view(view: View, turn: Turn) -> View:
     """The view with its room turned; the mission names no direction, so it stays."""
     state = turned(decode_state(view.state), turn)
-    return View(view.task, state.encode(), view.mission, view.carrying)
+    return replace(view, state=state.encode())
 
 
 def turning(name: str, turn: Turn) -> Symmetry:

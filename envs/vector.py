@@ -18,6 +18,7 @@ from envs.errors import UserError
 from envs.fast import KeptGrid
 from envs.making import make_env
 from envs.registry import task_for
+from envs.rooms import KNOWN, start_episode
 from envs.task import Task
 from envs.view import View
 
@@ -233,9 +234,13 @@ class _MiniGridSlot:
         self._inner = _bare(env)
         self._task = task
         self._kept = KeptGrid(env.unwrapped, place)
+        self._known = type(self._inner) in KNOWN
 
     def reset(self, seed: int) -> None:
-        self._inner.reset(seed=seed)
+        if self._known:
+            start_episode(self._inner, seed)
+        else:
+            self._inner.reset(seed=seed)
         self._kept.encode()
 
     def step(self, action: int) -> tuple[float, bool, bool]:

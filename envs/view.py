@@ -44,9 +44,10 @@ class View:
     @cached_property
     def key(self) -> str:
         """Names the content: sha256 over all that a teacher could react to, and nothing else."""
-        said = (self.task.name, self.mission, self.carrying, DRAWING_VERSION)
-        blank = b"blank" if self.blank else b""
-        return hashlib.sha256(repr(said).encode() + blank + self.state).hexdigest()
+        said: tuple[object, ...] = (self.task.name, self.mission, self.carrying, DRAWING_VERSION)
+        if self.blank:
+            said = (*said, "blank")
+        return hashlib.sha256(repr(said).encode() + self.state).hexdigest()
 
     @property
     def text(self) -> str | None:

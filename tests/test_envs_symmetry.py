@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -144,6 +146,13 @@ def test_symmetries_of_any_task_are_searched() -> None:
     assert representative.state == b"\x01"
     assert back == {"west": "east", "east": "west"}
     assert {back[name] for name in task.plan(representative).actions} == task.plan(view).actions
+
+
+def test_a_blank_picture_stays_blank_in_its_images() -> None:
+    for env_id in ("MiniGrid-Fetch-6x6-N2-v0", "MiniGrid-GoToDoor-6x6-v0"):
+        view = replace(sample_states(env_id, 1, 0)[0], blank=True)
+        assert canonical(view)[0].blank and mirror(view)[0].blank
+        assert all(symmetry.apply(view).blank for symmetry in view.task.symmetries)
 
 
 def test_endless_symmetries_are_refused() -> None:

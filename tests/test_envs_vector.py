@@ -12,6 +12,7 @@ import pytest
 from minigrid.wrappers import FullyObsWrapper
 
 from envs import Observation, UserError, VectorEnv, covered_ids, make_env, view_of
+from envs.rooms import Dice, start_episode
 
 STEPS = 360  # for each of 4 environments and 15 ids: 21,600 in all
 ALL_IDS = covered_ids()
@@ -132,6 +133,33 @@ def test_what_is_carried_is_observed() -> None:
                 assert mission.endswith(f"{colors[color]} {names[int(kind)]}")
         assert not step.obs.carrying.any()
     assert taken > 50
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**32 - 1])
+def test_dice_are_numpys_generator(seed: int) -> None:
+    dice, numpys = Dice(seed), np.random.default_rng(seed)
+    shape = np.random.default_rng(1)
+    for _ in range(5000):
+        low = int(shape.integers(-5, 50))
+        high = low + int(shape.choice([1, 2, 3, 5, 6, 10, 1000, 2**31 + 12345]))
+        assert dice.roll(low, high) == numpys.integers(low, high)
+    with pytest.raises(ValueError, match="low >= high"):
+        dice.roll(3, 3)
+
+
+@pytest.mark.parametrize("size", [5, 6, 8, 12])
+def test_rooms_with_doors_are_minigrids_own(size: int) -> None:
+    ours = gym.make("MiniGrid-GoToDoor-5x5-v0", size=size).unwrapped
+    theirs: Any = gym.make("MiniGrid-GoToDoor-5x5-v0", size=size).unwrapped
+    base: Any = ours
+    for seed in range(300):
+        start_episode(base, seed)
+        theirs.reset(seed=seed)
+        np.testing.assert_array_equal(base.grid.encode(), theirs.grid.encode())
+        assert tuple(base.agent_pos) == tuple(theirs.agent_pos)
+        assert tuple(base.target_pos) == tuple(theirs.target_pos)
+        for name in ("agent_dir", "mission", "target_color", "carrying", "step_count"):
+            assert getattr(base, name) == getattr(theirs, name)
 
 
 def equal(a: Observation, b: Observation) -> bool:

@@ -99,6 +99,16 @@ def test_equal_keys_mean_equal_pictures_and_unequal_pictures_unequal_keys(
         assert a.key != b.key
 
 
+@given(snapshots())
+def test_a_blank_picture_is_another_question(state: Snapshot) -> None:
+    view = as_view(state)
+    blank = replace(view, blank=True)
+    assert blank.key != view.key
+    assert View.from_json(blank.to_json()) == blank
+    starts_so = replace(view, state=b"blank" + view.state)
+    assert len({view.key, blank.key, starts_so.key}) == 3
+
+
 @given(snapshots(), st.text(max_size=12), st.text(max_size=12))
 def test_mission_and_task_are_in_the_key(state: Snapshot, mission: str, other: str) -> None:
     assert (as_view(state, mission).key == as_view(state, other).key) == (mission == other)

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from envs import ImageStyle, Task, UserError, View
 from prompts.errors import PromptError
-from prompts.schema import Analysis, action_model
+from prompts.schema import Analysis, action_model, probabilities_json
 
 POOLS = Path(__file__).parent / "examples"
 """The pools that come with this package."""
@@ -102,6 +102,10 @@ def _load(
         raise PromptError(f"{path}: {record.picture} is not an example of the task {task.name!r}")
     action_model(task).model_validate(record.probabilities)
     ordered = {action.name: record.probabilities[action.name] for action in task.actions}
+    try:
+        probabilities_json(ordered)
+    except ValueError as error:
+        raise PromptError(f"{path}: {record.picture}: {error}") from error
     picture = path.parent / record.picture
     try:
         png = picture.read_bytes() if drawn == wanted else view.png(wanted)

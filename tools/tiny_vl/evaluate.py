@@ -1,7 +1,7 @@
 """How accurate tiny-vl is on layouts that training never saw: ``python -m tools.tiny_vl.evaluate``.
 
-Held out are whole layouts (see :mod:`tools.tiny_vl.data`); what is printed is the table of the
-model card. ``lvlm2p evaluate --teacher tiny-vl`` measures it like any other teacher, on all layouts.
+Held out are whole layouts (see :mod:`tools.tiny_vl.data`); what is printed is the model card's
+table. ``lvlm2p evaluate --teacher tiny-vl`` measures it like any other teacher, on all layouts.
 """
 
 from __future__ import annotations

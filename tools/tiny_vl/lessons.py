@@ -127,7 +127,7 @@ class Lessons:
     def batch(
         self, task_names: list[str], facts: NDArray[np.int16], side: tuple[int, int]
     ) -> Batch:
-        """Lessons from rows of facts (see ``data.FACTS``) about grids of ``side`` (height, width)."""
+        """Lessons from rows of ``data.FACTS`` about grids of ``side`` (height, width)."""
         height, width = side
         cells = height * width
         rows_ids, rows_pos, rows_branch = [], [], []

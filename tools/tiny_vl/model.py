@@ -1,8 +1,8 @@
 """The tiny model: a Qwen3-VL from a small configuration, and a fast dense forward for training.
 
-One visual token is one 32-pixel tile (patch 16, merge 2). :func:`see` and :func:`read` compute what
-``Qwen3VLForConditionalGeneration.forward`` computes, from the same modules, for a batch of images of
-one size: the patch embedding once per distinct tile, attention over all images at once, several
+One visual token is one 32-pixel tile (patch 16, merge 2). :func:`see` and :func:`read` do what
+``Qwen3VLForConditionalGeneration.forward`` does, with its weights, for a batch of images of one
+size: the patch embedding once per distinct tile, attention over all images at once, several
 conversations branching off one picture through the attention mask. A test holds them equal to it.
 """
 

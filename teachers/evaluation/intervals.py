@@ -20,11 +20,11 @@ Z = 1.959963984540054
 RESAMPLES = 1_000
 
 
-def wilson(successes: int, n: int) -> Estimate | None:
+def wilson(successes: float, n: int) -> Estimate | None:
     """A proportion with Wilson's score interval (1927); None of nothing.
 
     The interval is centred on (p + z²/2n) / (1 + z²/n), so it never leaves [0, 1] and has width
-    even where all or none succeeded.
+    even where all or none succeeded. A fractional success (a tie) counts in part.
     """
     if n == 0:
         return None
@@ -35,9 +35,9 @@ def wilson(successes: int, n: int) -> Estimate | None:
     return Estimate(value=p, low=max(0.0, centre - half), high=min(1.0, centre + half), n=n)
 
 
-def proportion(hits: NDArray[np.bool_]) -> Estimate | None:
-    """:func:`wilson` of a vector of yes and no."""
-    return wilson(int(hits.sum()), len(hits))
+def proportion(hits: NDArray[np.bool_] | NDArray[np.float64]) -> Estimate | None:
+    """:func:`wilson` of a vector (n,) of yes and no, or of shares from 0 to 1."""
+    return wilson(float(hits.sum()), len(hits))
 
 
 def mean(values: NDArray[np.float64]) -> Estimate | None:

@@ -19,9 +19,19 @@ Bools = NDArray[np.bool_]
 BINS = 10
 
 
-def top1(p: Floats, optimal: Bools) -> Bools:
-    """(n,) whether the most probable action (the first among equals) is optimal."""
-    return np.asarray(optimal[np.arange(len(p)), p.argmax(axis=1)], dtype=np.bool_)
+def choice(p: Floats) -> Floats:
+    """(n, actions) 1 for the most probable action; shared out where several are equally so.
+
+    What stands first among equals is an accident of the task's order and says nothing about a
+    teacher: chance would otherwise be "always the first action".
+    """
+    top = p >= p.max(axis=1, keepdims=True) - 1e-9
+    return np.asarray(top / top.sum(axis=1, keepdims=True), dtype=np.float64)
+
+
+def top1(p: Floats, optimal: Bools) -> Floats:
+    """(n,) 1 where the most probable action is optimal, a fraction where only some equals are."""
+    return np.asarray((choice(p) * optimal).sum(axis=1), dtype=np.float64)
 
 
 def mass(p: Floats, optimal: Bools) -> Floats:
@@ -55,7 +65,7 @@ def _bin_of(confidence: Floats) -> NDArray[np.intp]:
     return np.minimum((confidence * BINS).astype(np.intp), BINS - 1)
 
 
-def reliability(confidence: Floats, right: Bools) -> tuple[Bin, ...]:
+def reliability(confidence: Floats, right: Floats) -> tuple[Bin, ...]:
     """The non-empty bars of a reliability diagram; both arguments are (n,)."""
     where = _bin_of(confidence)
     return tuple(
@@ -91,7 +101,7 @@ def ece(confidence_right: Floats) -> Floats:
     total = np.zeros(gap.shape[:-1])
     for index in range(BINS):
         total += np.abs(np.where(where == index, gap, 0.0).sum(axis=-1))
-    return total / gap.shape[-1]
+    return np.asarray(total / gap.shape[-1], dtype=np.float64)
 
 
 def confusion(p: Floats, optimal: Bools) -> Floats:
@@ -99,13 +109,15 @@ def confusion(p: Floats, optimal: Bools) -> Floats:
 
     A right choice counts in its own row; a wrong one is shared out over the optimal actions.
     """
-    chosen = p.argmax(axis=1)
-    right = top1(p, optimal)
-    counts = np.zeros((p.shape[1], p.shape[1]))
-    np.add.at(counts, (chosen[right], chosen[right]), 1.0)
-    for row, column in zip(optimal[~right], chosen[~right], strict=True):
-        counts[row, column] += 1 / row.sum()
-    return counts
+    chosen = choice(p)
+    shares = optimal / optimal.sum(axis=1, keepdims=True)
+    wrong = shares.T @ np.where(optimal, 0.0, chosen)
+    return np.asarray(np.diag((chosen * optimal).sum(axis=0)) + wrong, dtype=np.float64)
+
+
+def same_choice(p: Floats, q: Floats) -> Bools:
+    """(n,) whether the two distributions share a most probable action."""
+    return np.asarray(((choice(p) > 0) & (choice(q) > 0)).any(axis=1), dtype=np.bool_)
 
 
 def total_variation(p: Floats, q: Floats) -> Floats:

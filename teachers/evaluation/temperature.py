@@ -17,13 +17,15 @@ def fit_temperature(p: Floats, optimal: Bools) -> Temperature | None:
     """The temperature in [0.1, 10] with the least mean NLL; None for fewer than 20 answers.
 
     A grid of 400 logarithmic steps (about 1% apart) and no optimiser: with sets of optimal actions
-    the NLL need not have one minimum, and a grid can't be fooled.
+    the NLL need not have one minimum, and a grid can't be fooled. Of equals (uniform answers stay
+    uniform) the nearest to 1.
     """
     if len(p) < MINIMUM:
         return None
     grid = np.geomspace(LOWEST, HIGHEST, 401)
     scores = np.array([nll(temper(p, float(t)), optimal).mean() for t in grid])
-    best = int(scores.argmin())
+    equals = np.flatnonzero(scores <= scores.min() + 1e-9)
+    best = int(equals[np.abs(np.log(grid[equals])).argmin()])
     return Temperature(
         value=float(grid[best]),
         nll_before=float(nll(p, optimal).mean()),

@@ -1,0 +1,95 @@
+"""Episodes played by a teacher alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from envs import View, make_env, view_of
+from teachers.evaluation import intervals
+from teachers.evaluation.measures import choice
+from teachers.evaluation.questions import Questioner, Tick
+from teachers.evaluation.results import Acting
+from teachers.label import Answer, Label
+
+if TYPE_CHECKING:
+    import gymnasium as gym
+
+How = Literal["argmax", "sampled"]
+
+
+@dataclass
+class _Episode:
+    env: gym.Env[Any, Any]
+    rng: np.random.Generator
+    episode_return: float = 0.0
+    length: int = 0
+    unanswered: int = 0
+    over: bool = False
+
+
+def act(
+    questioner: Questioner,
+    env_id: str,
+    episodes: int,
+    seed: int,
+    how: How,
+    tick: Tick | None = None,
+) -> Acting | None:
+    """Play ``episodes`` in step, so that the teacher is asked about all of them at once.
+
+    Episode i starts from the same state for every teacher and ``how``. Where there is no label, a
+    uniformly random action is taken and counted; equally probable actions are drawn from. Success
+    is a positive return.
+    """
+    if episodes == 0:
+        return None
+    running = [_start(env_id, seed, index) for index in range(episodes)]
+    while todo := [episode for episode in running if not episode.over]:
+        views = [view_of(episode.env) for episode in todo]
+        answers = questioner.ask(views)
+        for episode, view, answer in zip(todo, views, answers, strict=True):
+            _step(episode, view, answer, how)
+        if tick:
+            tick(sum(episode.over for episode in running), episodes)
+    for episode in running:
+        episode.env.close()
+    return _summary(running)
+
+
+def _start(env_id: str, seed: int, index: int) -> _Episode:
+    root = np.random.SeedSequence([seed, index])
+    env = make_env(env_id)
+    env.reset(seed=int(root.generate_state(1)[0] >> 1))
+    return _Episode(env, np.random.default_rng(root.spawn(1)[0]))
+
+
+def _step(episode: _Episode, view: View, answer: Answer, how: How) -> None:
+    names = view.task.action_names
+    if not isinstance(answer, Label):
+        episode.unanswered += 1
+        name = names[episode.rng.integers(len(names))]
+    else:
+        p = np.array([[answer.probabilities[name] for name in names]])
+        name = str(episode.rng.choice(names, p=(choice(p) if how == "argmax" else p)[0]))
+    action = view.task.action_named(name)
+    _, reward, terminated, truncated, _ = episode.env.step(action.index)
+    episode.episode_return += float(reward)
+    episode.length += 1
+    episode.over = terminated or truncated
+
+
+def _summary(episodes: list[_Episode]) -> Acting:
+    returns = np.array([episode.episode_return for episode in episodes])
+    lengths = np.array([episode.length for episode in episodes], dtype=np.float64)
+    success = intervals.proportion(returns > 0)
+    episode_return, length = intervals.mean(returns), intervals.mean(lengths)
+    assert success and episode_return and length, "at least one episode"
+    return Acting(
+        success=success,
+        episode_return=episode_return,
+        length=length,
+        unanswered=float(sum(episode.unanswered for episode in episodes) / lengths.sum()),
+    )

@@ -1,0 +1,173 @@
+"""What the numbers say about a teacher, in words; each finding is a rule with its threshold.
+
+A rule speaks only where an interval, and not just a value, is past its threshold: a report should
+not accuse a teacher of what chance did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+
+from teachers.evaluation import intervals
+from teachers.evaluation.measures import Bools, Floats, choice, top1
+from teachers.evaluation.results import (
+    AnalysisScores,
+    Estimate,
+    Finding,
+    Probes,
+    Temperature,
+)
+
+CONSTANT = 0.95
+"""An action chosen on this share of the states is chosen whatever they show."""
+BLIND = 0.75
+SYMMETRIC = 0.9
+STEADY = 0.95
+READS = 0.9
+PLANS = 0.9
+CALIBRATED = 1.25
+"""A fitted temperature within this factor of 1 is not worth a word."""
+
+
+def percent(share: float) -> str:
+    """97%, and one decimal where a whole number would hide the difference from 0 or 1."""
+    near_end = 0 < share < 0.01 or 0.99 < share < 1
+    return f"{100 * share:.1f}%" if near_end else f"{100 * share:.0f}%"
+
+
+def ranged(estimate: Estimate) -> str:
+    """``97% (94-99%)``."""
+    low, high = percent(estimate.low).rstrip("%"), percent(estimate.high)
+    return f"{percent(estimate.value)} ({low}–{high})"
+
+
+def find(
+    names: tuple[str, ...],
+    p: Floats,
+    optimal: Bools | None,
+    valid: Estimate | None,
+    failures: dict[str, int],
+    analysis: AnalysisScores | None,
+    probes: Probes,
+    temperature: Temperature | None,
+) -> tuple[Finding, ...]:
+    """Everything worth a sentence, the gravest first.
+
+    Args:
+        names: the task's actions.
+        p: (n, actions) the labels.
+        optimal: (n, actions) what the planner says; None where there is none.
+        valid: share of the states that got a label.
+        failures: number of states by kind of failure.
+        analysis: accuracy of the descriptions.
+        probes: what the answers depend on.
+        temperature: the fitted one.
+    """
+    return (
+        *_fails(valid, failures),
+        *_choices(names, p, optimal),
+        *_probes(probes),
+        *_analysis(analysis),
+        *_temperature(temperature),
+    )
+
+
+def _fails(valid: Estimate | None, failures: dict[str, int]) -> Iterator[Finding]:
+    if valid is not None and valid.value < 0.99:
+        kinds = ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in failures.items())
+        share = percent(1 - valid.value)
+        yield Finding(code="fails", text=f"Gives no usable answer on {share} of states ({kinds}).")
+    unasked = sum(failures.get(kind, 0) for kind in ("budget", "missing"))
+    if unasked:
+        yield Finding(
+            code="unasked",
+            text=f"{unasked} states were not asked about: budget spent, or offline and not stored.",
+        )
+
+
+def _choices(names: tuple[str, ...], p: Floats, optimal: Bools | None) -> Iterator[Finding]:
+    if len(p) == 0:
+        return
+    shares = choice(p).mean(axis=0)
+    most = int(shares.argmax())
+    if shares[most] >= CONSTANT:
+        best = "" if optimal is None else f" It is optimal in {percent(optimal[:, most].mean())}."
+        text = f"Says {names[most]} on {percent(shares[most])} of states, whatever they show.{best}"
+        yield Finding(code="constant", text=text)
+    elif optimal is not None:
+        yield from _exchanged(names, p, optimal)
+
+
+def _exchanged(names: tuple[str, ...], p: Floats, optimal: Bools) -> Iterator[Finding]:
+    """Two actions taken for each other, such as left for right."""
+    before = intervals.proportion(top1(p, optimal))
+    chosen = choice(p).mean(axis=0)
+    for a, b in combinations(range(len(names)), 2):
+        order = list(range(len(names)))
+        order[a], order[b] = b, a
+        after = intervals.proportion(top1(p[:, order], optimal))
+        assert before and after
+        if min(chosen[a], chosen[b]) > 0.05 and after.low > before.high + 0.1:
+            yield Finding(
+                code="exchanged",
+                text=f"Takes {names[a]} and {names[b]} for each other: exchanging them would raise "
+                f"top-1 from {percent(before.value)} to {percent(after.value)}.",
+            )
+
+
+def _probes(probes: Probes) -> Iterator[Finding]:
+    blank, symmetry, repeat = probes.blank, probes.symmetry, probes.repeat
+    if blank and blank.same.low > BLIND:
+        yield Finding(
+            code="blind",
+            text="Does not depend on the picture: the same choice on "
+            f"{ranged(blank.same)} of states when it is blank.",
+        )
+    if symmetry and symmetry.same.high < SYMMETRIC:
+        yield Finding(
+            code="asymmetric",
+            text="Chooses otherwise when a state is turned, mirrored or recoloured: only "
+            f"{ranged(symmetry.same)} of choices stay.",
+        )
+    if repeat and repeat.same.high < STEADY:
+        yield Finding(
+            code="unsteady",
+            text=f"Asked again word for word, keeps only {ranged(repeat.same)} of its choices: "
+            "votes or a lower temperature would steady it.",
+        )
+
+
+def _analysis(analysis: AnalysisScores | None) -> Iterator[Finding]:
+    if analysis is None:
+        return
+    if analysis.right.high < READS:
+        worst = min(analysis.fields, key=lambda field: analysis.fields[field].value)
+        yield Finding(
+            code="misreads",
+            text=f"Describes only {ranged(analysis.right)} of scenes right; worst is "
+            f"{worst.replace('_', ' ')}, right in {percent(analysis.fields[worst].value)}.",
+        )
+    given = analysis.top1_given_right
+    if given and given.high < PLANS:
+        yield Finding(
+            code="misplans",
+            text=f"Chooses well in only {ranged(given)} of the scenes that it describes right: "
+            "it sees, but plans badly.",
+        )
+
+
+def _temperature(temperature: Temperature | None) -> Iterator[Finding]:
+    if temperature is None or temperature.nll_before - temperature.nll_after < 0.02:
+        return
+    gain = f"(NLL {temperature.nll_before:.2f} to {temperature.nll_after:.2f} at temperature "
+    gain += f"{temperature.value:.2g})"
+    if temperature.value > CALIBRATED:
+        yield Finding(
+            code="overconfident",
+            text=f"Is surer than it is right; --calibrate softens its labels {gain}.",
+        )
+    elif temperature.value < 1 / CALIBRATED:
+        yield Finding(
+            code="timid", text=f"Is right more often than it is sure; --calibrate sharpens {gain}."
+        )

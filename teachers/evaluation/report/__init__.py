@@ -1,0 +1,1 @@
+"""The report: a page, its data, and words for a terminal."""

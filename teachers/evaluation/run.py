@@ -1,0 +1,249 @@
+"""The whole evaluation: every teacher on every environment, beside the planner and chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from envs import Task, UserError, View, covered_ids, task_for
+from teachers.errors import ConfigError, RunError
+from teachers.evaluation import intervals
+from teachers.evaluation.config import EvaluateConfig
+from teachers.evaluation.measures import same_choice, total_variation
+from teachers.evaluation.measuring import Course, Measured, Progress, measure
+from teachers.evaluation.results import Agreement, Estimate, Evaluation, Results
+from teachers.evaluation.states import Case, draw_states, load_states
+from teachers.expert import ExpertTeacher, RandomTeacher
+from teachers.label import Answer, Label, tool_version
+from teachers.teacher import Teacher
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+class Load(Protocol):
+    """Makes a teacher by its name; another ``sample`` gives fresh answers to the same questions."""
+
+    def __call__(self, name: str, sample: int = 0) -> Teacher:
+        """See the class."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found, and the states and answers behind it."""
+
+    results: Results
+    cases: dict[str, list[Case]]
+    """Environment -> its states."""
+    measured: dict[tuple[str, str], Measured]
+    """(environment, teacher) -> its answers; baselines are not in it."""
+    out: Path | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """What ``--json`` prints: one row a teacher and environment."""
+        rows = [
+            {
+                "teacher": row.teacher,
+                "env": row.env,
+                "states": row.states,
+                "top1": _json(row.top1),
+                "mass": _json(row.mass),
+                "success": _json(row.success),
+                "valid": _json(row.valid),
+                "cost_usd": row.cost_usd,
+                "verdict": row.verdict.level,
+                "temperature": row.temperature.value if row.temperature else None,
+            }
+            for row in self.results.results
+        ]
+        return {"results": rows, "out": str(self.out) if self.out else None}
+
+    def summary(self) -> RenderableType:
+        """The table and the verdicts, for a terminal."""
+        from teachers.evaluation.report.terminal import summarise
+
+        return summarise(self.results)
+
+    def write(self, out: Path) -> None:
+        """Write index.html, report.json, report.md, labels.parquet and states.jsonl."""
+        from teachers.evaluation.report.write import write_report
+
+        write_report(self, out)
+
+
+def evaluate(config: EvaluateConfig, load: Load, progress: Progress | None = None) -> Report:
+    """Measure every teacher of ``config`` and write the report where it says.
+
+    Args:
+        config: what is measured.
+        load: makes a teacher by name; ``config.load_teacher`` is one.
+        progress: told how far it is; None: a bar on stderr.
+
+    Raises:
+        UserError: an unknown name, an unusable state set or output folder.
+        TeacherError: a teacher that can't answer at all.
+    """
+    from teachers.evaluation.report.terminal import progress_bar
+
+    _check_out(config.out)
+    cases = _cases(config)
+    teachers = [load(name) for name in config.teacher]
+    repeats = [load(name, sample=1) if config.probes else None for name in config.teacher]
+    everyone = list(zip(config.teacher, teachers, repeats, strict=True))
+    _check_support(teachers, cases)
+    baselines: list[Evaluation] = []
+    found: dict[tuple[str, str], Measured] = {}
+    try:
+        with progress_bar(progress) as tell:
+            for env_id, states in cases.items():
+                course = Course(env_id, states, config.episodes, config.probes, config.seed)
+                expert, chance = _baselines(course)
+                baselines += [row for row in (expert, chance) if row is not None]
+                for name, teacher, again in everyone:
+                    found[env_id, name] = measure(teacher, again, course, chance, progress=tell)
+    finally:
+        for _, teacher, again in everyone:
+            teacher.close()
+            if again is not None:
+                again.close()
+    results = Results(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        tool=tool_version(),
+        seed=config.seed,
+        results=tuple(measured.evaluation for measured in found.values()),
+        baselines=tuple(baselines),
+        agreement=tuple(_agreements(list(cases), config.teacher, found)),
+    )
+    report = Report(results, cases, found, config.out)
+    if config.out is not None:
+        report.write(config.out)
+    return report
+
+
+def evaluate_teacher(
+    teacher: Teacher,
+    task: Task | str,
+    *,
+    states: int | Sequence[View] = 200,
+    episodes: int = 50,
+    probes: int = 50,
+    seed: int = 0,
+    again: Teacher | None = None,
+) -> Evaluation:
+    """Measure one teacher, from Python; the same numbers as ``lvlm2p evaluate``.
+
+    Args:
+        teacher: who is asked.
+        task: the Gymnasium id of an environment; or a task, of which the first environment (in
+            order of name) is taken.
+        states: how many states to draw, or the states themselves.
+        episodes: how many to play by the most probable action, and as many by drawing.
+        probes: how many states to ask about again in another form.
+        seed: decides states, episodes and draws.
+        again: the same teacher loaded with another ``sample``, to see whether it repeats itself.
+
+    Raises:
+        UserError: an unknown environment, or a task that the teacher can't advise on.
+    """
+    env_id = task if isinstance(task, str) else _first_environment(task)
+    if isinstance(states, int):
+        cases = draw_states(env_id, states, seed)
+    else:
+        cases = [Case(view) for view in states]
+    if not cases:
+        raise ConfigError("an evaluation needs at least one state")
+    _check_support([teacher], {env_id: cases})
+    course = Course(env_id, cases, episodes, probes, seed)
+    _, chance = _baselines(course)
+    return measure(teacher, again, course, chance).evaluation
+
+
+def _json(estimate: Estimate | None) -> dict[str, float] | None:
+    if estimate is None:
+        return None
+    return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+
+
+def _check_out(out: Path | None) -> None:
+    """Find out now, and not when everything has been paid for."""
+    if out is None:
+        return
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise RunError(f"can't write the report to {out}: {error.strerror or error}") from error
+
+
+def _cases(config: EvaluateConfig) -> dict[str, list[Case]]:
+    for env_id in config.env:
+        task_for(env_id)
+    if config.states_file is not None:
+        sets = load_states(config.states_file, config.env)
+        return {env_id: cases[: config.states] for env_id, cases in sets.items()}
+    return {env_id: draw_states(env_id, config.states, config.seed) for env_id in config.env}
+
+
+def _check_support(teachers: Sequence[Teacher], cases: dict[str, list[Case]]) -> None:
+    for teacher in teachers:
+        for states in cases.values():
+            trouble = teacher.supports(states[0].view.task)
+            if trouble:
+                raise ConfigError(f"teacher {teacher.name!r} can't be evaluated here: {trouble}")
+
+
+def _baselines(course: Course) -> tuple[Evaluation | None, Evaluation]:
+    """The planner (None where there is none) and chance."""
+    chance = measure(RandomTeacher(), None, course, baseline=True).evaluation
+    if course.cases[0].plan is None:
+        return None, chance
+    expert = ExpertTeacher(ExpertTeacher.Options(confidence=1.0))
+    return measure(expert, None, course, chance, baseline=True).evaluation, chance
+
+
+def _agreements(
+    env_ids: Sequence[str], teachers: Sequence[str], found: dict[tuple[str, str], Measured]
+) -> list[Agreement]:
+    rows = []
+    for env_id in env_ids:
+        for one, other in combinations(teachers, 2):
+            answers = found[env_id, one].answers, found[env_id, other].answers
+            agreement = _agreement((one, other), env_id, *answers)
+            if agreement is not None:
+                rows.append(agreement)
+    return rows
+
+
+def _agreement(
+    teachers: tuple[str, str], env_id: str, one: Sequence[Answer], other: Sequence[Answer]
+) -> Agreement | None:
+    pairs = [
+        (list(a.probabilities.values()), list(b.probabilities.values()))
+        for a, b in zip(one, other, strict=True)
+        if isinstance(a, Label) and isinstance(b, Label)
+    ]
+    if not pairs:
+        return None
+    p, q = (np.array(side) for side in zip(*pairs, strict=True))
+    same = intervals.proportion(same_choice(p, q))
+    moved = intervals.mean(total_variation(p, q))
+    assert same and moved
+    return Agreement(teachers=teachers, env=env_id, same=same, moved=moved)
+
+
+def _first_environment(task: Task) -> str:
+    mine = [env_id for env_id in covered_ids() if task_for(env_id) is task]
+    if not mine:
+        raise UserError(
+            f"no registered environment belongs to task {task.name!r}: register one, or give "
+            "evaluate_teacher the id of an environment."
+        )
+    return mine[0]

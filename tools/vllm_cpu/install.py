@@ -48,7 +48,7 @@ def main(target: Path) -> None:
     venv.create(target, with_pip=True)
     python = target / "bin" / "python"
     # The list is complete, and its pins contradict some packages' metadata: no resolving.
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--no-deps"]
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps"]
     subprocess.run([*pip, "-r", str(HERE / "requirements.txt")], check=True)
     (site,) = (target / "lib").glob("python3.*/site-packages")
     (site / "declare_torchvision_operators.py").write_text(HOOK)

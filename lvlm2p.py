@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from envs.errors import Lvlm2pError, UnknownNameError
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
+    from pydantic import BaseModel, ValidationError
 
 Model = TypeVar("Model", bound="BaseModel")
 Argv = Sequence[str]
@@ -29,9 +29,10 @@ Argv = Sequence[str]
 def train(argv: Argv) -> None:
     """Train a PPO or A2C student, with a teacher or without one (--teacher none)."""
     from student import TrainConfig
-    from student import train as run
 
     config, json = parse("train", TrainConfig, argv)
+    from student import train as run  # after the help has been printed: this loads torch
+
     teacher = None if config.teacher == "none" else config.load_teacher(config.teacher)
     result = run(config, teacher)
     show(result.as_json(), result.summary(), json)
@@ -40,9 +41,10 @@ def train(argv: Argv) -> None:
 def evaluate(argv: Argv) -> None:
     """Measure how good teachers are on their own, and write a report; no student."""
     from teachers.evaluation import EvaluateConfig
-    from teachers.evaluation import evaluate as run
 
     config, json = parse("evaluate", EvaluateConfig, argv)
+    from teachers.evaluation import evaluate as run
+
     report = run(config, config.load_teacher)
     show(report.as_json(), report.summary(), json)
 
@@ -60,7 +62,7 @@ def labels(argv: Argv) -> None:
     """The label store: stats, export, import, verify, prune, show."""
     from teachers import labelset
 
-    rooms = {
+    rooms: dict[str, type[Any]] = {
         "stats": labelset.StatsConfig,
         "export": labelset.ExportConfig,
         "import": labelset.ImportConfig,
@@ -97,9 +99,10 @@ def serve(argv: Argv) -> None:
 def play(argv: Argv) -> None:
     """Watch a student: an animated GIF of its episodes."""
     from student import PlayConfig
-    from student import play as run
 
     config, json = parse("play", PlayConfig, argv)
+    from student import play as run
+
     teacher = None if config.teacher == "none" else config.load_teacher(config.teacher)
     result = run(config, teacher)
     show(result.as_json(), result.summary(), json)
@@ -108,9 +111,10 @@ def play(argv: Argv) -> None:
 def compare(argv: Argv) -> None:
     """Learning curves of runs with confidence bands, and their sample efficiency."""
     from student import CompareConfig
-    from student import compare as run
 
     config, json = parse("compare", CompareConfig, argv)
+    from student import compare as run
+
     result = run(config)
     show(result.as_json(), result.summary(), json)
 
@@ -203,6 +207,7 @@ def config_file(argv: Argv, model: type[BaseModel]) -> tuple[Path | None, dict[s
     if not named:
         return None, {}
     import yaml
+    from pydantic import TypeAdapter, ValidationError
 
     from teachers.errors import ConfigError
 
@@ -216,9 +221,14 @@ def config_file(argv: Argv, model: type[BaseModel]) -> tuple[Path | None, dict[s
         raise ConfigError(f"--config {path} is not YAML: {where}") from None
     if not isinstance(data, dict):
         raise ConfigError(f"--config {path} must hold one 'key: value' a line")
-    for key in data:
+    for key, value in data.items():
         if key not in model.model_fields:
             raise UnknownNameError(f"option in {path}:", str(key), model.model_fields)
+        try:  # tyro wants defaults of the option's own type: a Path, not its name
+            kind: Any = model.model_fields[key].annotation
+            data[key] = TypeAdapter(kind).validate_python(value)
+        except ValidationError as error:
+            raise ConfigError(f"{key} in {path}: {reason(error)}") from None
     return path, data
 
 
@@ -246,10 +256,15 @@ def validated(model: type[Model], data: Mapping[str, Any]) -> Model:
         return model.model_validate(dict(data))
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
-        where = "--" + "-".join(str(part) for part in first["loc"]).replace("_", "-")
-        reason = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
-        given = f" {first['input']}" if first["loc"] else ""
-        raise ConfigError(f"{where if first['loc'] else 'options'}{given}: {reason}") from None
+        where = "--" + "-".join(map(str, first["loc"])).replace("_", "-")
+        given = f"{where} {first['input']}: " if first["loc"] else ""
+        raise ConfigError(f"{given}{reason(error)}") from None
+
+
+def reason(error: ValidationError) -> str:
+    """The first thing that is wrong, in words."""
+    message = error.errors(include_url=False)[0]["msg"]
+    return message.removeprefix("Value error, ").replace("Input should", "it should")
 
 
 def main(argv: Argv | None = None) -> int:

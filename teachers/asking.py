@@ -33,6 +33,9 @@ class Asking(BaseModel):
     store: Path | None = None
     """Folder of the label store; None: $LVLM2P_STORE, else the user's cache folder."""
 
+    labels: Path | None = None
+    """Parquet label set to answer from instead of asking; the store is left alone."""
+
     offline: bool = False
     """Answer from the store alone; nobody is asked and nothing is billed."""
 
@@ -59,6 +62,13 @@ class Asking(BaseModel):
         """
         from teachers.budget import Budget
         from teachers.registry import load_teacher
+
+        if self.labels is not None:
+            from teachers.labelset.teacher import load_label_set
+
+            return load_label_set(
+                self.labels, name, sample=sample, on_miss=self.on_miss, symmetry=self.symmetry
+            )
         from teachers.store import LabelStore
 
         named = {"elicit": self.elicit, "prompt": self.prompt, "shots": self.shots}

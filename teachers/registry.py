@@ -13,6 +13,7 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Mapping
+from dataclasses import asdict
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,6 +28,8 @@ from teachers.errors import (
 )
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from teachers.budget import Budget
     from teachers.store import LabelStore
     from teachers.teacher import Teacher
@@ -111,6 +114,39 @@ def available() -> list[Status]:
     return rows + [_status(name) for name in sorted(_third_parties()) if name not in BUILTIN]
 
 
+class TeachersConfig(BaseModel, extra="forbid"):
+    """Who can teach."""
+
+    def run(self) -> Listing:
+        """Look."""
+        return Listing(available())
+
+
+class Listing:
+    """What `lvlm2p teachers` shows."""
+
+    def __init__(self, rows: list[Status]) -> None:
+        self.rows = rows
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {"teachers": [asdict(row) for row in self.rows]}
+
+    def summary(self) -> Table:
+        """A table."""
+        from rich.table import Table
+
+        table = Table(box=None)
+        for heading in ("teacher", "model", "elicits", "$ per 1,000 labels", "ready", "note"):
+            table.add_column(heading, overflow="fold")
+        for row in self.rows:
+            price = "unknown" if row.usd_per_1000 is None else f"{row.usd_per_1000:,.2f}"
+            ready = "yes" if row.ready else "no"
+            elicits = " ".join(row.elicitations)
+            table.add_row(row.name, row.model, elicits, price, ready, row.note)
+        return table
+
+
 def _status(name: str) -> Status:
     try:
         teacher_class = _find("litellm:<provider/model>" if name == "litellm" else name)
@@ -137,6 +173,8 @@ def _find(name: str) -> Any:
             return getattr(importlib.import_module(module), attribute)
         except ModuleNotFoundError as error:
             raise _missing_package(name, error) from error
+        except (ImportError, AttributeError) as error:
+            raise TeacherNotReadyError(f"teacher {name!r} can't be loaded: {error}") from error
     others = _third_parties()
     if name in others:
         return _load_entry_point(name, others[name])

@@ -114,10 +114,10 @@ class Reader:
             found[key] = Row(value, time)
         return found
 
-    def keys(self, prefix: str) -> list[str]:
-        """All keys that begin with ``prefix``."""
-        query = "SELECT key FROM Cache WHERE raw = 1 AND key >= ? AND key < ? ORDER BY key"
-        return [key for (key,) in self._all(query, prefix, prefix + "\U0010ffff")]
+    def keys(self, prefix: str, limit: int = -1) -> list[str]:
+        """All keys (or ``limit`` of them) that begin with ``prefix``."""
+        query = "SELECT key FROM Cache WHERE raw = 1 AND key >= ? AND key < ? ORDER BY key LIMIT ?"
+        return [key for (key,) in self._all(query, prefix, prefix + "\U0010ffff", limit)]
 
     def _all(self, query: str, *values: object) -> list[Any]:
         with explained(self.path), self._lock:

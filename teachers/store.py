@@ -188,6 +188,16 @@ class LabelStore:
             self._asking.clear()
         return self._owner
 
+    def typical(self, fingerprint: str) -> tuple[float | None, float | None]:
+        """Mean latency (seconds) and cost (dollars) of some stored labels; None: not known."""
+        keys = self.reader.keys(f"label/{fingerprint}/", limit=200)
+        rows = [json.loads(row.text) for row in self.reader.rows(keys).values()]
+        costs = [row["cost_usd"] for row in rows]
+        if not rows:
+            return None, None
+        mean_cost = None if None in costs else sum(costs) / len(rows)
+        return sum(row["latency_s"] for row in rows) / len(rows), mean_cost
+
     # Clearing out
 
     def remove(self, keys: Iterable[str]) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from envs import Task, View
 from teachers.errors import AnswerError, MissingLabelsError, StoreError, TeacherError
 from teachers.label import Answer, Failure, Label, check_probabilities
-from teachers.rows import encodable, name_of
+from teachers.rows import chunks, encodable, name_of
 from teachers.store import LabelStore, is_final
-from teachers.teacher import Counts, Teacher
+from teachers.teacher import Counts, Estimate, Teacher
 
 REMEMBERED = 20_000
 """Answers kept in memory: a few kilobytes each."""
@@ -22,6 +23,9 @@ FIRST_POLL_S, LAST_POLL_S = 0.01, 0.25
 
 HITS_EVERY_S = 30.0
 """How often the hit counters, which only `labels stats` reads, are written."""
+
+ESTIMATED = 5_000
+"""Keys of one query."""
 
 NOT_ASKED = ("budget", "missing")
 """Failures that say nothing about the teacher: never stored, asked again as soon as possible."""
@@ -78,6 +82,23 @@ class StoredTeacher(Teacher):
     def supports(self, task: Task) -> str | None:
         """What the inner teacher says."""
         return self.inner.supports(task)
+
+    def estimate(self, views: Sequence[View]) -> Estimate:
+        """What the inner teacher says of the states that are not stored; what it can't say is
+        taken from its earlier labels."""
+        todo = {self._name(view): view for view in views}
+        for part in chunks(list(todo), ESTIMATED):
+            for name in self._look_up({name: todo[name] for name in part}):
+                del todo[name]
+        estimate = self.inner.estimate(list(todo.values()))
+        if not todo or (estimate.seconds is not None and estimate.usd is not None):
+            return estimate
+        latency, cost = self.store.typical(self.inner.fingerprint_for(views[0].task))
+        if estimate.seconds is None and latency is not None:
+            estimate = replace(estimate, seconds=latency * len(todo))
+        if estimate.usd is None and cost is not None:
+            estimate = replace(estimate, usd=cost * len(todo))
+        return estimate
 
     def close(self) -> None:
         """Write the hit counters and close the inner teacher. The store stays open."""

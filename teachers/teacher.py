@@ -53,6 +53,33 @@ class Counts:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """What asking would take.
+
+    ``states``: distinct questions not answered yet; ``calls``: to the model; ``seconds`` and
+    ``usd``: None where nobody can tell.
+    """
+
+    states: int
+    calls: int
+    seconds: float | None = None
+    usd: float | None = None
+
+    def __str__(self) -> str:
+        if not self.states:
+            return "every answer is there already: nothing to ask"
+        time = "unknown" if self.seconds is None else _duration(self.seconds)
+        price = "unknown" if self.usd is None else f"${self.usd:,.2f}"
+        return f"{self.states:,} states to ask, {self.calls:,} calls, time {time}, price {price}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 class Teacher(ABC):
     """Whoever answers.
 
@@ -92,6 +119,13 @@ class Teacher(ABC):
         """All answers, in the order of ``views``."""
         answers: dict[int, Answer] = dict(self.ask(views))
         return [answers[index] for index in range(len(views))]
+
+    def estimate(self, views: Sequence[View]) -> Estimate:
+        """What :meth:`ask` would take; a wrapper leaves out what it needs not ask."""
+        states = len({view.key for view in views})
+        if self.instant:
+            return Estimate(states, 0, usd=0.0)
+        return Estimate(states, states)
 
     def supports(self, task: Task) -> str | None:
         """Why this teacher can't advise on ``task``, in one sentence; None where it can."""

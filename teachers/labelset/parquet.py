@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,14 +51,16 @@ def write_labels(path: Path, entries: Iterable[Entry], images: bool = False) -> 
     return count
 
 
-def read_rows(path: Path, leave_out: Iterable[str] = ()) -> Iterator[dict[str, Any]]:
+def read_rows(
+    path: Path, leave_out: Sequence[str] = (), keep: Sequence[str] = SCHEMA.names
+) -> Iterator[dict[str, Any]]:
     """The rows of a label set, unchecked (see :func:`teachers.labelset.schema.from_row`).
 
     Raises:
         LabelFileError: the file is no label set, or is damaged.
     """
     with explained(path), pq.ParquetFile(path) as file:
-        wanted = _columns(path, file, leave_out)
+        wanted = [name for name in _columns(path, file) if name in keep and name not in leave_out]
         for batch in file.iter_batches(batch_size=1_000, columns=wanted):
             yield from batch.to_pylist()
 
@@ -70,8 +72,8 @@ def count_rows(path: Path) -> int:
     return rows
 
 
-def _columns(path: Path, file: pq.ParquetFile, leave_out: Iterable[str]) -> list[str]:
-    """The columns to read, once it is clear that they can be."""
+def _columns(path: Path, file: pq.ParquetFile) -> list[str]:
+    """The columns that can be read."""
     found = file.schema_arrow
     missing = [name for name in REQUIRED if name not in found.names]
     if missing:
@@ -79,7 +81,7 @@ def _columns(path: Path, file: pq.ParquetFile, leave_out: Iterable[str]) -> list
             f"{path} is not a label set: it lacks the columns {', '.join(missing)} "
             "(docs/labels.md lists them all)"
         )
-    wanted = [name for name in SCHEMA.names if name in found.names and name not in set(leave_out)]
+    wanted = [name for name in SCHEMA.names if name in found.names]
     for name in wanted:
         want, have = SCHEMA.field(name).type, found.field(name).type
         if _family(have) not in (_family(want), "any", "list of any"):

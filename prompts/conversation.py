@@ -61,9 +61,7 @@ class Conversation:
         for answer, turn in zip(answers, self.turns[1:], strict=False):
             messages += [{"role": "assistant", "content": answer}, turn]
         if len(answers) >= len(self.turns):
-            raise ValueError(
-                f"{len(answers)} answers to {len(self.turns)} questions: all are asked"
-            )
+            raise ValueError(f"{len(answers)} answers to {len(self.turns)} questions: none is left")
         return copy.deepcopy(messages)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
+
 from teachers.budget import Budget
 from teachers.chat.faults import Fault
 from teachers.chat.pacing import Gate, Lane

@@ -11,9 +11,11 @@ import re
 from collections.abc import Sequence
 
 FILLERS = frozenset(
-    ("a", "an", "the", "to", "of", "by", "one", "action", "agent", "cell", "object", "square")
-    + ("turn", "turns", "turning", "rotate", "rotating", "degrees", "go", "move", "moves")
-    + ("moving", "step", "p", "prob", "probability")
+    [
+        *("a", "an", "the", "to", "of", "by", "one", "action", "agent", "cell", "object"),
+        *("turn", "turns", "turning", "rotate", "rotating", "degrees", "go", "move", "moves"),
+        *("moving", "step", "square", "p", "prob", "probability"),
+    ]
 )
 
 _WORD = re.compile(r"[^\W_]+")

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from prompts import Message
 from pydantic import BaseModel
+
+from prompts import Message
 from teachers.label import Usage
 
 Finish = Literal["stop", "length", "refusal"]

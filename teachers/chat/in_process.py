@@ -1,0 +1,166 @@
+"""A model in this process as a teacher: asked in batches, for nothing but electricity."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from envs import View
+from teachers.chat.interview import Asking, Interview
+from teachers.chat.options import AskingOptions
+from teachers.chat.reply import Reply, Request
+from teachers.chat.teacher import WordsTeacher
+from teachers.context import Context, Status, reply_key
+from teachers.errors import TeacherNotReadyError
+from teachers.label import Answer
+
+if TYPE_CHECKING:
+    from teachers.chat.local_model import LocalModel
+    from teachers.chat.session import Session
+
+DEFAULT_MODEL = "Qwen/Qwen3-VL-4B-Instruct"
+MAX_TOKENS = 512
+
+
+class TransformersOptions(AskingOptions):
+    """Options of models in this process."""
+
+    batch: int = Field(default=64, ge=1)
+    """How many views are answered at a time."""
+
+
+class TransformersTeacher(WordsTeacher):
+    """Any ``AutoModelForImageTextToText``: a folder, or an id that transformers downloads.
+
+    Greedy unless a temperature is given (votes: 1.0 unless another is given); what is sampled
+    depends on the view and the sample number alone, so the same question has the same answer.
+    """
+
+    Options = TransformersOptions
+    options: TransformersOptions
+
+    def __init__(self, name: str, options: TransformersOptions, context: Context) -> None:
+        super().__init__(name, options, context)
+        self._asking = threading.Lock()
+
+    @classmethod
+    def build(
+        cls, name: str, options: TransformersOptions, context: Context
+    ) -> TransformersTeacher:
+        """See :mod:`teachers.context`. Nothing is loaded yet."""
+        return cls(name, options, context)
+
+    @classmethod
+    def status(cls, name: str) -> Status:
+        """See :mod:`teachers.context`."""
+        from teachers.chat.status import in_process_status
+
+        return in_process_status(name, DEFAULT_MODEL)
+
+    @property
+    def model(self) -> str:
+        """Folder or hub id."""
+        return self.options.model or DEFAULT_MODEL
+
+    def facts(self) -> dict[str, Any]:
+        """See :class:`WordsTeacher`. A folder counts by what is in it, not by where it is."""
+        return {**super().facts(), "model": self._identity, "max_tokens": self.max_tokens}
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest answer, in tokens."""
+        return self.options.max_tokens or MAX_TOKENS
+
+    @property
+    def temperature(self) -> float:
+        """0 is greedy."""
+        if self.options.temperature is not None:
+            return self.options.temperature
+        return 1.0 if self.options.elicit == "votes" else 0.0
+
+    @cached_property
+    def local(self) -> LocalModel:
+        """The model, loaded when it is first asked."""
+        from teachers.chat.local_model import LocalModel
+
+        return LocalModel(self.name, self.model)
+
+    @cached_property
+    def _identity(self) -> str:
+        from teachers.chat.local_model import content_digest
+
+        folder = Path(self.model).expanduser()
+        if folder.is_dir():
+            return content_digest(folder)
+        if self.model.startswith((".", "/", "~")):
+            raise TeacherNotReadyError(f"teacher {self.name!r}: there is no folder {self.model}")
+        return self.model
+
+    def ask(self, views: Sequence[View]) -> Iterator[tuple[int, Answer]]:
+        """See :class:`Teacher`; one batch of views after another.
+
+        Raises:
+            TeacherNotReadyError: the model can't be loaded.
+        """
+        for start in range(0, len(views), self.options.batch):
+            batch = views[start : start + self.options.batch]
+            with self._asking:
+                answers = self._answer(batch)
+            for index, answer in enumerate(answers):
+                self.count(answer)
+                yield start + index, answer
+
+    def _answer(self, views: Sequence[View]) -> list[Answer]:
+        """Conduct the interviews of one batch side by side, round by round."""
+        from teachers.chat.session import Session
+
+        askings = [self.asking(view) for view in views]
+        answers: list[Answer | None] = [None] * len(views)
+        open_rounds: dict[int, tuple[Interview, list[Request]]] = {}
+        for index, asking in enumerate(askings):
+            interview = asking.run()
+            open_rounds[index] = interview, next(interview)
+        session = Session(self.local)
+        while open_rounds:
+            replies = self._round(session, askings, open_rounds)
+            for index, (interview, _) in list(open_rounds.items()):
+                try:
+                    open_rounds[index] = interview, interview.send(replies[index])
+                except StopIteration as end:
+                    answers[index] = end.value
+                    del open_rounds[index]
+        return [answer for answer in answers if answer is not None]
+
+    def _round(
+        self,
+        session: Session,
+        askings: Sequence[Asking],
+        rounds: dict[int, tuple[Interview, list[Request]]],
+    ) -> dict[int, list[Reply]]:
+        """The replies to one round of requests, in batches of questions of the same kind."""
+        asked = [(index, request) for index, (_, some) in rounds.items() for request in some]
+        replies: dict[int, list[Reply]] = {index: [] for index in rounds}
+        for part in self._batches(asked):
+            seeds = [self._seed(askings[index], request) for index, request in part]
+            requests = [request for _, request in part]
+            got = session.replies(requests, seeds, self.max_tokens, self.temperature)
+            for (index, _), reply in zip(part, got, strict=True):
+                replies[index].append(reply)
+        return replies
+
+    def _batches(self, asked: list[tuple[int, Request]]) -> Iterator[list[tuple[int, Request]]]:
+        """Letters and texts apart: a batch is asked for one or the other."""
+        for letters in (False, True):
+            alike = [one for one in asked if bool(one[1].letters) == letters]
+            for start in range(0, len(alike), self.options.batch):
+                yield alike[start : start + self.options.batch]
+
+    def _seed(self, asking: Asking, request: Request) -> int:
+        name = reply_key(asking.fingerprint, asking.view.key, self.context.sample, request.turn)
+        return int.from_bytes(hashlib.sha256(name.encode()).digest()[:7])

@@ -1,0 +1,62 @@
+"""``tiny-vl``: the small vision-language model that ships with this project.
+
+It is asked like any other model in this process, with the prompt that it was trained on; the folder
+``checkpoint`` beside this file is the model, and its README says how good it is.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from envs import Task
+from teachers.chat.in_process import TransformersOptions, TransformersTeacher
+from teachers.context import Status
+
+CHECKPOINT = Path(__file__).parent / "checkpoint"
+"""Loads with transformers and vLLM as it is."""
+
+TASKS = ("lava-gap", "dynamic-obstacles", "fetch", "go-to-door")
+
+
+class TinyVLOptions(TransformersOptions):
+    """Options of ``tiny-vl``: those of a model in this process, less model and prompt."""
+
+    model: Literal[None] = None
+    """Always the shipped checkpoint; another folder is teacher qwen-vl-hf's."""
+    prompt: Literal["tiny"] = "tiny"
+    """The only words that it knows."""
+    shots: Literal[None, 0] = None
+    """It was taught without examples."""
+
+
+class TinyVLTeacher(TransformersTeacher):
+    """The shipped model. It knows four tasks, at 5x5 to 8x8 cells."""
+
+    Options = TinyVLOptions
+
+    @property
+    def model(self) -> str:
+        """The shipped folder."""
+        return str(CHECKPOINT)
+
+    def supports(self, task: Task) -> str | None:
+        """See :class:`Teacher`."""
+        if task.name in TASKS:
+            return None
+        return f"teacher {self.name!r} was trained on {', '.join(TASKS)} only, not on {task.name}"
+
+    @classmethod
+    def status(cls, name: str) -> Status:
+        """See :mod:`teachers.context`."""
+        return Status(
+            name,
+            model="shipped, 0.8 million parameters",
+            elicitations=("stated", "logprobs", "votes", "choice"),
+            usd_per_1000=0.0,
+            ready=(CHECKPOINT / "model.safetensors").is_file(),
+            note="a stand-in for a large model: four tasks, 5x5 to 8x8 cells",
+        )
+
+
+__all__ = ["CHECKPOINT", "TASKS", "TinyVLOptions", "TinyVLTeacher"]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from teachers.errors import RunError
+from teachers.evaluation.report.markdown import markdown
+from teachers.evaluation.report.page import page
 from teachers.evaluation.states import save_states
 
 if TYPE_CHECKING:
     from teachers.evaluation.run import Report
+    from teachers.labelset.schema import Entry
 
 
 def write_report(report: Report, out: Path) -> None:
@@ -18,10 +22,34 @@ def write_report(report: Report, out: Path) -> None:
     Raises:
         RunError: ``out`` can't be written.
     """
+    from teachers.labelset.parquet import write_labels
+
     try:
         out.mkdir(parents=True, exist_ok=True)
         save_states(out / "states.jsonl", report.cases)
-        text = report.results.model_dump_json(indent=1)
-        (out / "report.json").write_text(text + "\n", encoding="utf-8")
+        _write(out / "report.json", report.results.model_dump_json(indent=1) + "\n")
+        _write(out / "report.md", markdown(report.results))
+        write_labels(out / "labels.parquet", _entries(report))
+        _write(out / "index.html", page(report))
     except OSError as error:
         raise RunError(f"can't write the report to {out}: {error.strerror or error}") from error
+
+
+def _write(path: Path, text: str) -> None:
+    """All or nothing: a reader never finds half a report."""
+    draft = path.with_name(f".{path.name}.part")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+
+
+def _entries(report: Report) -> Iterator[Entry]:
+    """Every answer, of episodes and turned states too; but not those to blank pictures, which are
+    no labels to train on."""
+    from teachers.labelset.schema import Entry
+    from teachers.rows import encodable
+
+    for measured in report.measured.values():
+        for key, answer in measured.questioner.answers.items():
+            view = measured.questioner.views[key]
+            if not view.blank:
+                yield Entry(view, encodable(answer), 0)

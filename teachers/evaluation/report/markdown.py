@@ -1,0 +1,43 @@
+"""The report as Markdown, for a README or a pull request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from teachers.evaluation.report.terminal import dollars, share
+from teachers.evaluation.report.texts import visible
+from teachers.evaluation.results import Evaluation, Results
+
+
+def markdown(results: Results) -> str:
+    """One table, then a verdict and the findings for each teacher and environment."""
+    return "\n".join(_lines(results)) + "\n"
+
+
+def _lines(results: Results) -> Iterator[str]:
+    yield "# Teacher evaluation"
+    yield ""
+    yield f"Measured {results.created[:10]} by lvlm2p {results.tool}, seed {results.seed}. "
+    yield "In brackets: 95% interval."
+    yield ""
+    yield "| teacher | environment | top-1 | mass | success | valid | $ / 1,000 labels |"
+    yield "|---|---|---|---|---|---|---|"
+    for row in (*results.results, *results.baselines):
+        yield _row(row)
+    yield ""
+    for row in results.results:
+        yield f"**{_plain(row.teacher)} on {row.env}: {row.verdict.level}.** {row.verdict.text}"
+        yield from (f"- {finding.text}" for finding in row.findings)
+        yield ""
+
+
+def _row(row: Evaluation) -> str:
+    name = f"*{row.teacher}* (baseline)" if row.baseline else _plain(row.teacher)
+    shares = [share(value) for value in (row.top1, row.mass, row.success, row.valid)]
+    cells = [name, row.env, *shares, dollars(row.cost.usd_per_1000 if row.cost else None)]
+    return "| " + " | ".join(cells) + " |"
+
+
+def _plain(text: str) -> str:
+    """A name that can't end a table cell or start markup."""
+    return "".join(f"\\{c}" if c in "|*_<>[]`" else c for c in visible(text))

@@ -1,0 +1,1 @@
+"""Runs side by side: learning curves with confidence bands, and their sample efficiency."""

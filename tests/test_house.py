@@ -16,6 +16,8 @@ FLOORS = ("envs", "prompts", "teachers", "student", "lvlm2p")
 ACTING = ("teachers/evaluation", "teachers/labelling")
 # What a student may know of teachers: the interface, never who answered.
 INTERFACE = {"teachers.asking", "teachers.errors", "teachers.label", "teachers.teacher"}
+# What a teacher may know of environments: never how to act in them.
+VIEWED = {"Task", "View", "canonical", "task_named"}
 HEAVY = ("torch", "litellm", "transformers", "ray", "gymnasium", "minigrid", "matplotlib")
 
 
@@ -55,7 +57,7 @@ def test_a_teacher_sees_only_tasks_and_views() -> None:
             continue
         for module, names in imports(path):
             if module == "envs":
-                assert set(names) <= {"Task", "View", "canonical", "task_named"}, f"{where} sees {names} of envs"
+                assert set(names) <= VIEWED, f"{where} sees {names} of envs"
             else:
                 assert not module.startswith("envs.") or module == "envs.errors", where
 

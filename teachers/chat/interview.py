@@ -164,7 +164,7 @@ class Asking:
         for attempt in range(self.manner.reask + 1):
             self.record.answered(reply)
             try:
-                return reply, _usable(reply, parse)
+                return reply, usable(reply, parse)
             except AnswerError as error:
                 if attempt == self.manner.reask:
                     raise Unanswered("invalid", str(error)) from error
@@ -187,7 +187,7 @@ class Asking:
         for reply in replies:
             self.record.answered(reply)
             try:
-                votes[_usable(reply, lambda reply: parse_choice(reply.text, self.view.task))] += 1
+                votes[usable(reply, lambda reply: parse_choice(reply.text, self.view.task))] += 1
             except Unanswered as error:
                 spoilt.append(error)
             except AnswerError as error:
@@ -230,7 +230,7 @@ def _request(
     )
 
 
-def _usable(reply: Reply, parse: Callable[[Reply], T]) -> T:
+def usable(reply: Reply, parse: Callable[[Reply], T]) -> T:
     """What ``parse`` makes of a reply that is complete and no refusal.
 
     Raises:

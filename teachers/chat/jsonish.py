@@ -33,6 +33,7 @@ def values(text: str) -> list[Any]:
     """Every outermost JSON object or array in ``text`` that is complete, in order of appearance.
 
     Prose and code fences around them don't matter; brackets that open nothing valid are skipped.
+    Nothing is read from where a thousand of them are open at a time.
     """
     found: list[Any] = []
     position = 0
@@ -42,7 +43,9 @@ def values(text: str) -> list[Any]:
             break
         try:
             value, position = _DECODER.raw_decode(text, opening.start())
-        except (ValueError, RecursionError):
+        except RecursionError:
+            break
+        except ValueError:
             position = opening.end()
             continue
         found.append(value)

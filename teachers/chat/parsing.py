@@ -52,10 +52,12 @@ _ACTION_KEYS = ("action", "name", "move", "choice", "answer")
 _CHOICE_KEYS = ("action", "choice", "answer", "move", "nextaction", "bestaction", "chosenaction")
 _DEPTH = 5
 
+_SPACE = r"[^\S\n]"
 _PAIR = re.compile(
-    r"(?:^|[{,;|(\n])[ \t\-*•\"'`_]*(?:\d{1,2}[.)][ \t]*)?[\"'`*_]{0,3}"
-    r"([A-Za-z][A-Za-z _\-]{0,40}?)[\"'`*_]{0,3}[ \t]*(?::|=>?|->|→|\|)[ \t\"'`*]{0,8}"
-    rf"({NUMBER}(?:[ \t]*/[ \t]*\d{{1,9}})?[ \t]*%?)(?![\w/]|[.,]\d|[ \t]*[-–][ \t]*\d)"
+    rf"(?:^|[{{,;|(\n])(?:{_SPACE}|[\-*•\"'`_\\])*(?:\d{{1,2}}[.)]{_SPACE}*)?[\"'`*_\\]{{0,3}}"
+    rf"([A-Za-z][A-Za-z _\-]{{0,40}}?)[\"'`*_\\]{{0,3}}{_SPACE}*(?::|=>?|->|→|\|)"
+    rf"(?:{_SPACE}|[\"'`*\\]){{0,8}}({NUMBER}(?:[ \t]*/[ \t]*\d{{1,9}})?[ \t]*%?)"
+    r"(?![\w/]|[.,]\d|[ \t]*[-–][ \t]*\d)"
 )
 _LEADS = re.compile(
     r"^(?:so|thus|therefore)?\W*(?:(?:the|my|best|next|final|chosen|optimal)\s+){0,4}"

@@ -34,6 +34,10 @@ def train(argv: Argv) -> None:
     from student import train as run  # after the help has been printed: this loads torch
 
     teacher = None if config.teacher == "none" else config.load_teacher(config.teacher)
+    if teacher is not None and config.calibrate is not None:
+        from teachers.calibrate import calibrated
+
+        teacher = calibrated(teacher, config.calibrate)
     result = run(config, teacher)
     show(result.as_json(), result.summary(), json)
 

@@ -124,6 +124,10 @@ class TrainConfig(Asking):
     """Which new states to ask about: all, random:0.25, entropy:0.25 (where the student is least
     sure), or budget:1000 (the first so many)."""
 
+    calibrate: Path | None = None
+    """A report.json of `lvlm2p evaluate`: labels are sharpened or softened by the temperature that
+    it fitted for this teacher."""
+
     teacher_return: float | None = None
     """The teacher's mean return, for --kl-schedule caught-up; None: it acts in 20 episodes."""
 

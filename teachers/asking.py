@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 if TYPE_CHECKING:
+    from teachers.budget import Budget
     from teachers.teacher import Teacher
 
 Elicit = Literal["stated", "logprobs", "votes", "choice"]
@@ -54,13 +55,14 @@ class Asking(BaseModel):
     retry_failures: bool = False
     """Ask again about states whose answer was paid for and of no use."""
 
+    _budget: Any = PrivateAttr(default=None)
+
     def load_teacher(self, name: str, sample: int = 0) -> Teacher:
         """The teacher ``name`` behind the store, with these options.
 
         Raises:
             teachers.errors.UserError: an unknown name or option, or a store that can't be used.
         """
-        from teachers.budget import Budget
         from teachers.registry import load_teacher
 
         if self.labels is not None:
@@ -73,17 +75,24 @@ class Asking(BaseModel):
 
         named = {"elicit": self.elicit, "prompt": self.prompt, "shots": self.shots}
         options = {key: value for key, value in named.items() if value is not None}
-        budget = None
-        if self.budget_usd is not None or self.budget_calls is not None:
-            budget = Budget(usd=self.budget_usd, calls=self.budget_calls)
         return load_teacher(
             name,
             options={**options, **self.teacher_args},
             store=LabelStore(self.store),
             offline=self.offline,
             on_miss=self.on_miss,
-            budget=budget,
+            budget=self._shared_budget(),
             symmetry=self.symmetry,
             sample=sample,
             retry_failures=self.retry_failures,
         )
+
+    def _shared_budget(self) -> Budget | None:
+        """One budget for all the teachers of a command, however many are loaded."""
+        from teachers.budget import Budget
+
+        limited = self.budget_usd is not None or self.budget_calls is not None
+        if limited and self._budget is None:
+            self._budget = Budget(usd=self.budget_usd, calls=self.budget_calls)
+        budget: Budget | None = self._budget
+        return budget

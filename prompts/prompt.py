@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from envs import ImageStyle, Task, View
 from envs.errors import UnknownNameError
@@ -56,8 +56,15 @@ class _Manifest(BaseModel):
     """How many examples are shown unless the user says otherwise."""
     most_shots: int | None = Field(default=None, ge=0)
 
+    @field_validator("style")
+    @classmethod
+    def _drawable(cls, style: ImageStyle) -> ImageStyle:
+        if not 8 <= style.tile <= 256:
+            raise ValueError(f"tile is {style.tile}: it must be 8 to 256 pixels")
+        return style
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Prompt:
     """A prompt for one task. Immutable; safe to use from several threads.
 
@@ -81,7 +88,9 @@ class Prompt:
     _templates: Templates = field(repr=False)
 
     def conversation(self, view: View) -> Conversation:
-        """Ask about ``view``; its picture is drawn now."""
+        """Ask about ``view``, a view of the prompt's task; its picture is drawn now."""
+        if view.task.name != self.task.name:
+            raise ValueError(f"a prompt for {self.task.name} asked about {view.task.name}")
         png = None if self.task.draw is None else view.png(self.style)
         turns = _turns(self._templates, len(self.questions), view, png)
         asked = letters(self.task) if self.elicit == "logprobs" else {}

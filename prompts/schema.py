@@ -18,6 +18,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from envs import Task
+from prompts.errors import PromptError
 
 Direction = Literal["right", "down", "left", "up"]
 
@@ -55,8 +56,17 @@ def choice_model(task: Task) -> type[BaseModel]:
 
 
 def letters(task: Task) -> dict[str, str]:
-    """A letter for each of the task's actions, in order: ``{"A": "left", "B": "right", ...}``."""
-    return dict(zip(ascii_uppercase, (action.name for action in task.actions), strict=False))
+    """A letter for each of the task's actions, in order: ``{"A": "left", "B": "right", ...}``.
+
+    Raises:
+        PromptError: there are more actions than letters.
+    """
+    names = task.action_names
+    if len(names) > len(ascii_uppercase):
+        raise PromptError(
+            f"the task {task.name!r} has {len(names)} actions: at most 26 are asked for"
+        )
+    return dict(zip(ascii_uppercase, names, strict=False))
 
 
 def analysis_json(analysis: Analysis) -> str:

@@ -260,6 +260,11 @@ def test_a_users_task_with_a_scene_is_analysed_first() -> None:
     assert "Rows are counted" in text_of(prompt)
 
 
+def test_a_prompt_is_asked_about_its_own_task_only() -> None:
+    with pytest.raises(ValueError, match="for fetch asked about lava-gap"):
+        load_prompt("direct", FETCH).conversation(first_view("MiniGrid-LavaGapS5-v0"))
+
+
 def test_a_task_without_a_picture_is_described() -> None:
     task = own_task(describe=lambda view: f"The light is {view.state.decode()}.")
     messages = load_prompt("direct", task).conversation(View(task, b"red", "get home")).messages()
@@ -422,6 +427,7 @@ def test_unknown_names_and_numbers() -> None:
         ("system.md", "{{ task.__class__.__mro__ }}", "access to attribute '__class__'"),
         ("prompt.yaml", "style: {tile: 32, margins: true}\nshot: 3", "prompt.yaml: shot: Extra"),
         ("prompt.yaml", "style: {tile: big}", r"prompt.yaml: style.tile: Input should be"),
+        ("prompt.yaml", "style: {tile: 0}", "prompt.yaml: style: .*8 to 256 pixels"),
         ("prompt.yaml", "shots: [", "prompt.yaml: can't be read"),
         ("prompt.yaml", "[]", "prompt.yaml"),
     ],
@@ -476,3 +482,18 @@ def test_the_preview_prints_the_conversation(tmp_path: Path) -> None:
     assert "3 pictures" in shown.stdout
     wrong = preview("two-turn", "go-to-dor")
     assert wrong.returncode == 2 and "did you mean 'go-to-door'" in wrong.stderr
+
+
+def test_the_prompt_in_the_documentation_works(tmp_path: Path) -> None:
+    text = (TEXTS.parents[1] / "docs" / "prompts.md").read_text("utf-8")
+    files = re.findall(r"^`([\w.]+)`\n```\w+\n(.*?)```$", text, re.MULTILINE | re.DOTALL)
+    assert [name for name, _ in files] == ["prompt.yaml", "direct.md"]
+    for name, content in files:
+        (tmp_path / name).write_text(content)
+    view = first_view("MiniGrid-GoToDoor-5x5-v0")
+    for shots in (0, 3):
+        prompt = load_prompt(str(tmp_path), view.task, shots=shots)
+        messages = prompt.conversation(view).messages()
+        assert len(messages) == 1 + 2 * shots
+        said = plain_text(messages[-1])
+        assert view.task.rules in said and view.mission in said and '"done":p' in said

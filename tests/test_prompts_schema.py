@@ -13,6 +13,7 @@ import prompts
 from envs import Action, Task, tasks
 from prompts import (
     Analysis,
+    PromptError,
     action_model,
     analysis_json,
     choice_json,
@@ -105,6 +106,8 @@ def test_probabilities_that_do_not_sum_to_one_are_not_written(wrong: list[float]
 
 def test_letters_follow_the_order_of_the_actions() -> None:
     assert letters(renamed("x", "y", "z")) == {"A": "x", "B": "y", "C": "z"}
+    with pytest.raises(PromptError, match="27 actions"):
+        letters(renamed(*(f"go{index}" for index in range(27))))
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ class Capabilities:
         logprobs: whether it tells the alternatives of a token; ``logprobs_extra`` is what must be
             sent along to get them.
         schema: whether it takes ``response_format``.
+        reasons: whether it may think, at the expense of ``max_tokens``, before it answers.
         cache: "marks": the end of the common prefix must be marked; "key": routed by a cache key;
             "auto": nothing to do.
         max_tokens: a default that leaves room for the model's hidden reasoning, where it has any.
@@ -39,6 +40,7 @@ class Capabilities:
     logprobs: bool = False
     logprobs_extra: Mapping[str, Any] = field(default_factory=dict)
     schema: bool = True
+    reasons: bool = False
     cache: Literal["marks", "key", "auto"] = "auto"
     max_tokens: int = 4096
 
@@ -77,13 +79,14 @@ def capabilities_of(model: str) -> Capabilities:
 
     Other providers are taken to do what litellm's price list says of the model.
     """
-    for pattern, capabilities in FAMILIES:
-        if re.match(pattern, model):
-            if price_entry(model).get("supports_sampling_params") is False:
-                return replace(capabilities, temperature=False)
-            return capabilities
     entry = price_entry(model)
-    return Capabilities(schema=bool(entry.get("supports_response_schema")), logprobs=True)
+    other = Capabilities(schema=bool(entry.get("supports_response_schema")), logprobs=True)
+    family = next((able for pattern, able in FAMILIES if re.match(pattern, model)), other)
+    return replace(
+        family,
+        temperature=family.temperature and entry.get("supports_sampling_params") is not False,
+        reasons=bool(entry.get("supports_reasoning")),
+    )
 
 
 def price_entry(model: str) -> Mapping[str, Any]:

@@ -90,8 +90,10 @@ class Client:
         arguments.update((name, value) for name, value in optional.items() if value is not None)
         if request.letters:
             arguments.update(able.logprobs_extra, logprobs=True, top_logprobs=_TOP)
-            if self.reasoning_effort is None:
+            if not able.reasons:
                 arguments["max_tokens"] = min(self.max_tokens, _LETTER_TOKENS)
+        if request.cache_key and able.cache == "key":
+            arguments["prompt_cache_key"] = request.cache_key
         if request.prefix and able.cache == "marks":
             arguments["cache_control_injection_points"] = [
                 {"location": "message", "index": request.prefix - 1}
@@ -107,7 +109,7 @@ class Client:
             alternatives = _alternatives(choice) if request.letters else {}
         except (AttributeError, IndexError, TypeError, KeyError) as error:
             raise Fault("unavailable", "the provider's answer has no message") from error
-        if request.letters and finish == "length":
+        if alternatives and finish == "length":
             finish = "stop"  # one letter is all that was asked for
         if refused and not content:
             content, finish = refused, "refusal"

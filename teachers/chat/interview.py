@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, TypeVar
 
 from envs import Task, View
@@ -158,7 +158,7 @@ class Asking:
     ) -> Generator[list[Request], list[Reply], tuple[Reply, T]]:
         """Ask one question until its answer is of use."""
         turn = str(len(answers) + 1)
-        request = _request(turn, conversation, question, answers)
+        request = self._request(turn, conversation, question, answers)
         self.record.asked(request.messages[-1])
         (reply,) = yield [request]
         for attempt in range(self.manner.reask + 1):
@@ -177,7 +177,7 @@ class Asking:
         """Ask the same ``samples`` times over and count. A spoilt vote counts for nobody."""
         turn = str(len(answers) + 1)
         requests = [
-            _request(f"{turn}/{vote + 1}", conversation, question, answers)
+            self._request(f"{turn}/{vote + 1}", conversation, question, answers)
             for vote in range(self.manner.samples)
         ]
         self.record.asked(requests[0].messages[-1])
@@ -209,25 +209,20 @@ class Asking:
         }
         self.record.asked(correction)
         said = {"role": "assistant", "content": reply.text[:_QUOTED] or "(no answer)"}
+        turn = request.turn + "+" * (attempt + 1)
+        return replace(request, turn=turn, messages=[*request.messages, said, correction])
+
+    def _request(
+        self, turn: str, conversation: Conversation, question: Question, answers: list[str]
+    ) -> Request:
         return Request(
-            turn=request.turn + "+" * (attempt + 1),
-            messages=[*request.messages, said, correction],
-            prefix=request.prefix,
-            schema=request.schema,
-            letters=request.letters,
+            turn=turn,
+            messages=conversation.messages(answers),
+            prefix=conversation.prefix,
+            cache_key=self.prompt.fingerprint[:32],
+            schema=question.schema,
+            letters=tuple(conversation.letters) if question.kind == "letter" else (),
         )
-
-
-def _request(
-    turn: str, conversation: Conversation, question: Question, answers: list[str]
-) -> Request:
-    return Request(
-        turn=turn,
-        messages=conversation.messages(answers),
-        prefix=conversation.prefix,
-        schema=question.schema,
-        letters=tuple(conversation.letters) if question.kind == "letter" else (),
-    )
 
 
 def usable(reply: Reply, parse: Callable[[Reply], T]) -> T:

@@ -22,6 +22,7 @@ class Request:
         turn: which reply of the state this is: "1", "2", "2/3" (vote 3), "1+" (asked again).
         messages: OpenAI-style, complete.
         prefix: how many leading messages are the same for every view (provider caches).
+        cache_key: names those messages, for providers that route by such a name.
         schema: the answer's format; None where a letter is asked for.
         letters: the letters whose probabilities are wanted; empty: the text is.
     """
@@ -29,6 +30,7 @@ class Request:
     turn: str
     messages: list[Message]
     prefix: int = 0
+    cache_key: str = ""
     schema: type[BaseModel] | None = None
     letters: tuple[str, ...] = ()
 

@@ -32,8 +32,9 @@ CALIBRATED = 1.25
 
 def percent(share: float) -> str:
     """97%, and one decimal where a whole number would hide the difference from 0 or 1."""
-    near_end = 0 < share < 0.01 or 0.99 < share < 1
-    return f"{100 * share:.1f}%" if near_end else f"{100 * share:.0f}%"
+    if 0 < share < 0.01:
+        return f"{max(0.1, 100 * share):.1f}%"
+    return f"{min(99.9, 100 * share):.1f}%" if 0.99 < share < 1 else f"{100 * share:.0f}%"
 
 
 def ranged(estimate: Estimate) -> str:

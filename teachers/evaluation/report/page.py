@@ -61,7 +61,7 @@ def page(report: Report) -> str:
         teachers=list(dict.fromkeys(row.teacher for row in results.results)),
         lead=_lead(results),
         columns=COLUMNS,
-        rows=[*results.results, *results.baselines],
+        rows=_by_environment(results),
         by_teacher=_by_teacher(results.results),
         plots={key: _marked(plots, Markup) for key, plots in _plots(results.results).items()},
         agreement=results.agreement,
@@ -88,6 +88,13 @@ def _lead(results: Results) -> str:
 
 def _many(n: int, what: str) -> str:
     return f"{n} {what}{'' if n == 1 else 's'}"
+
+
+def _by_environment(results: Results) -> list[Evaluation]:
+    """Each environment's teachers, then its baselines."""
+    rows = [*results.results, *results.baselines]
+    order = list(dict.fromkeys(row.env for row in rows))
+    return sorted(rows, key=lambda row: order.index(row.env))
 
 
 def _by_teacher(rows: Sequence[Evaluation]) -> list[tuple[str, list[Evaluation]]]:

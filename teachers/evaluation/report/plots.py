@@ -34,7 +34,7 @@ _STYLE = {
     "svg.hashsalt": "lvlm2p",
 }
 
-_FRAME = (0.24, 0.2, 0.72, 0.76)
+_FRAME = (0.24, 0.2, 0.69, 0.75)
 """Left, bottom, width, height of the axes: fixed, since fitting them takes longer than drawing."""
 
 
@@ -58,7 +58,7 @@ def reliability_plot(bins: tuple[Bin, ...], name: str) -> str:
         axes.set_xticks([0, 0.5, 1], ["0", "50%", "100%"])
         axes.set_yticks([0, 0.5, 1], ["0", "50%", "100%"])
 
-    return _svg(draw, (2.6, 2.4), name)
+    return _svg(draw, (2.8, 2.4), name)
 
 
 def confusion_plot(confusion: Confusion, name: str) -> str:
@@ -71,7 +71,7 @@ def confusion_plot(confusion: Confusion, name: str) -> str:
         for row, counts in enumerate(confusion.counts):
             total = sum(counts) or 1.0
             for column, count in enumerate(counts):
-                shade = 0.75 * count / total
+                shade = 0.5 * count / total
                 axes.add_patch(Rectangle((column, row), 1, 1, color=ACCENT, alpha=shade, lw=0))
                 if count:
                     axes.text(column + 0.5, row + 0.5, f"{count:.3g}", ha="center", va="center")

@@ -145,6 +145,6 @@ def test_a_broken_pool_is_named(tmp_path: Path) -> None:
 
 
 def test_every_shot_costs_one_picture() -> None:
-    for shots in range(17):
+    for shots in (0, 1, 7, 16):
         prompt = load_prompt("two-turn", task_named("fetch"), shots=shots)
         assert len(prompt.opening) == 1 + 4 * shots

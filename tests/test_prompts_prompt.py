@@ -298,11 +298,11 @@ def test_every_setting_has_a_fingerprint_of_its_own() -> None:
         load_prompt(name, task, shots=shots, elicit=elicit).fingerprint
         for name in ("two-turn", "direct")
         for task in tasks()
-        for shots in (0, 1, 16)
+        for shots in (0, 2)
         for elicit in ELICITS
     }
     # two-turn and direct ask for letters in the same words only if their files are the same
-    assert len(seen) == 2 * 4 * 3 * 4
+    assert len(seen) == 2 * 4 * 2 * 4
 
 
 @pytest.mark.parametrize("file", ["system.md", "analysis.md", "action.md", "judge.md", "state.md"])

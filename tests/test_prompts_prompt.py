@@ -301,7 +301,6 @@ def test_every_setting_has_a_fingerprint_of_its_own() -> None:
         for shots in (0, 2)
         for elicit in ELICITS
     }
-    # two-turn and direct ask for letters in the same words only if their files are the same
     assert len(seen) == 2 * 4 * 2 * 4
 
 

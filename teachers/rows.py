@@ -54,6 +54,14 @@ def tag_of(answer: Answer) -> str:
     return json.dumps(facts, separators=(",", ":"))
 
 
+def dump(answer: Answer) -> str:
+    """The answer as JSON."""
+    try:
+        return answer.model_dump_json()
+    except (ValueError, UnicodeError):
+        return encodable(answer).model_dump_json()
+
+
 def encodable(answer: Answer) -> Answer:
     """The answer fit for UTF-8: half characters (lone surrogates) become question marks."""
     try:

@@ -23,7 +23,7 @@ from envs import View
 from teachers.disk import TIMEOUT_S, explained, open_cache
 from teachers.label import Answer, Failure, Label
 from teachers.owners import Owner, is_alive, tidy
-from teachers.rows import Reader, encodable, name_of, parse, tag_of
+from teachers.rows import Reader, dump, name_of, parse, tag_of
 
 
 def default_store_path() -> Path:
@@ -102,7 +102,7 @@ class LabelStore:
 
     def _put(self, cache: Any, view: View, answer: Answer, sample: int) -> None:
         name = name_of(answer.fingerprint, view.key, sample)
-        cache.set(f"{answer.kind}/{name}", encodable(answer).model_dump_json(), tag=tag_of(answer))
+        cache.set(f"{answer.kind}/{name}", dump(answer), tag=tag_of(answer))
         cache.add(f"view/{view.key}", json.dumps(view.to_json()), tag="view")
         if isinstance(answer, Label):
             cache.delete(f"failure/{name}")

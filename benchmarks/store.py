@@ -1,0 +1,154 @@
+"""A label store of a million labels: how long it takes to look things up, count and export them.
+
+    python benchmarks/store.py                       # 1,000,000 labels in a temporary folder
+    python benchmarks/store.py --labels 100000 --keep /tmp/big-store
+
+Every label has a transcript of two turns, about 1 kB. The measured figures are in docs/labels.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from envs import View, make_env, view_of
+from teachers import Label, LabelStore, StoredTeacher, Teacher, Turn, Usage
+from teachers.labelset.schema import Entry
+
+BATCH = 5_000
+SAID = "The agent is in row 3, column 2, facing up. The red door is in row 0, column 4. " * 8
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--labels", type=int, default=1_000_000)
+    parser.add_argument(
+        "--keep", type=Path, help="make the store here, or use the one that is here"
+    )
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        path = arguments.keep or Path(temporary) / "store"
+        if not path.exists():
+            report(f"write {arguments.labels:,} labels", lambda: fill(path, arguments.labels))
+        measure(path, arguments.labels, Path(temporary))
+
+
+def measure(path: Path, count: int, temporary: Path) -> None:
+    rng = random.Random(0)
+    known = [view(number) for number in rng.sample(range(count), min(10_000, count))]
+    with LabelStore(path) as store:
+        keys = [view.key for view in known]
+        report("look up 10,000 known keys", lambda: check(store.get_many("f00d", keys), known))
+        teacher = StoredTeacher(Nobody(), store, offline=True)
+        batches = [known[start : start + 16] for start in range(0, len(known), 16)]
+        report("the same, as a student asks: 16 at a time", lambda: ask(teacher, batches))
+        report("the same again, from memory", lambda: ask(teacher, batches))
+    out = temporary / "labels.parquet"
+    for what, command in {
+        "labels stats": ["labels", "stats"],
+        "labels export": ["labels", "export", str(out)],
+        "labels verify": ["labels", "verify"],
+    }.items():
+        report(what, lambda command=command: run(command, path), children=True)  # type: ignore[misc]
+    print(f"{'size of the store':<44} {size(path) / 1e6:10,.0f} MB")
+    print(f"{'size of the Parquet file':<44} {out.stat().st_size / 1e6:10,.0f} MB")
+
+
+def report(what: str, work: Callable[[], None], children: bool = False) -> None:
+    began, used = time.perf_counter(), cpu()
+    work()
+    seconds, used = time.perf_counter() - began, cpu() - used
+    note = f"{used:10.2f} s CPU"
+    if children:  # the largest child so far: the commands run in order of their need
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+        note += f"{peak:10,.0f} MB peak memory"
+    print(f"{what:<44} {seconds:10.2f} s{note}", flush=True)
+
+
+def cpu() -> float:
+    own, others = (
+        resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return own.ru_utime + own.ru_stime + others.ru_utime + others.ru_stime
+
+
+def run(command: list[str], path: Path) -> None:
+    front = Path(__file__).parents[1] / "lvlm2p.py"
+    arguments = [sys.executable, str(front), *command, "--store", str(path)]
+    subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def fill(path: Path, count: int) -> None:
+    with LabelStore(path) as store:
+        for start in range(0, count, BATCH):
+            store.put_entries(entries(start, min(start + BATCH, count)))
+
+
+def entries(start: int, stop: int) -> Iterator[Entry]:
+    for number in range(start, stop):
+        yield Entry(view(number), label(number))
+
+
+def view(number: int, base: list[View] = []) -> View:  # noqa: B006 (made once)
+    """One of any number of distinct states."""
+    if not base:
+        env = make_env("MiniGrid-GoToDoor-6x6-v0")
+        env.reset(seed=0)
+        base.append(view_of(env))
+    return replace(base[0], mission=f"go to the red door, for the {number}th time")
+
+
+def label(number: int) -> Label:
+    return Label(
+        task="go-to-door",
+        teacher="benchmark",
+        fingerprint="f00d",
+        model="model-1",
+        prompt="12345678",
+        transcript=(Turn(role="user", text="What do you see?"), Turn(role="assistant", text=SAID)),
+        usage=Usage(calls=2, prompt_tokens=900 + number % 7, completion_tokens=80 + number % 50),
+        cost_usd=0.001 + number % 1000 * 1e-6,
+        latency_s=0.5,
+        probabilities={"left": 0.1, "right": 0.1, "forward": 0.7, "done": 0.1},
+        elicitation="stated",
+        analysis={"agent_row": 3, "agent_column": 2, "ahead": "empty"},
+    )
+
+
+class Nobody(Teacher):
+    """The teacher whose labels these are; it is never asked."""
+
+    def __init__(self) -> None:
+        self.name = "benchmark"
+
+    @property
+    def fingerprint(self) -> str:
+        return "f00d"
+
+    def ask(self, views: object) -> Iterator[tuple[int, Label]]:
+        raise AssertionError
+
+
+def ask(teacher: Teacher, batches: list[list[View]]) -> None:
+    for batch in batches:
+        teacher.label(batch)
+
+
+def check(found: Mapping[str, object], known: list[View]) -> None:
+    assert len(found) == len(known)
+
+
+def size(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.glob("cache.db*"))
+
+
+if __name__ == "__main__":
+    main()

@@ -19,7 +19,15 @@ OPTIMAL = np.array(
 
 
 def test_top1_is_membership_in_the_optimal_set() -> None:
-    assert measures.top1(P, OPTIMAL).tolist() == [True, True, False, False]
+    assert measures.top1(P, OPTIMAL).tolist() == [1, 1, 0, 0]
+
+
+def test_equally_probable_actions_count_in_part() -> None:
+    even = np.full((1, 3), 1 / 3)
+    assert measures.top1(even, OPTIMAL[:1]) == pytest.approx([1 / 3])
+    assert measures.top1(even, OPTIMAL[1:2]) == pytest.approx([2 / 3])
+    assert measures.same_choice(even, P[:1]).tolist() == [True]
+    assert measures.same_choice(P[:1], P[2:3]).tolist() == [False]
 
 
 def test_mass_nll_and_brier_by_hand() -> None:
@@ -42,13 +50,13 @@ def test_brier_is_the_distance_to_the_nearest_optimal_distribution() -> None:
 
 def test_ece_and_reliability_by_hand() -> None:
     confidence = np.array([0.72, 0.78, 0.31, 1.0])
-    right = np.array([True, False, False, True])
+    right = np.array([1.0, 0.0, 0.0, 1.0])
     bins = measures.reliability(confidence, right)
     assert [(b.low, b.n) for b in bins] == [(0.3, 1), (0.7, 2), (0.9, 1)]
     assert bins[1].confidence == pytest.approx(0.75)
     assert bins[1].accuracy == 0.5
     # 1/4 |.31 - 0| + 2/4 |.75 - .5| + 1/4 |1 - 1|
-    stacked = np.stack([confidence, right.astype(float)], axis=1)
+    stacked = np.stack([confidence, right], axis=1)
     assert measures.ece(stacked) == pytest.approx(0.0775 + 0.125)
 
 

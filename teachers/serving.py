@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -28,6 +28,7 @@ from teachers.gpu import default_model, gpu_memory_gb
 from teachers.processes import launch, stop_group, tail
 
 HOST = "127.0.0.1"
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 class ServeConfig(BaseModel):
@@ -240,13 +241,14 @@ def _cache_folder() -> Path:
 
 @contextlib.contextmanager
 def _stop_signals() -> Iterator[None]:
-    """Treat SIGTERM as Ctrl-C, so that the same clean-up runs."""
+    """Treat SIGTERM as Ctrl-C, and Ctrl-C as itself even where a script's ``&`` had it ignored."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    previous: Any = signal.signal(signal.SIGTERM, interrupt)
+    previous = {number: signal.signal(number, interrupt) for number in _STOPPING}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -166,7 +166,9 @@ def test_the_command_leaves_nothing_behind(
     command = [sys.executable, "-m", "lvlm2p", "serve", "qwen-vl-local", "--device", "cpu"]
     command += ["--model", str(config.model), "--vllm", str(config.vllm)]
     command += ["--port", str(config.port), "--log", str(config.log)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    # As a shell script's `&` does, SIGINT is ignored from the start.
+    ignoring = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh", *command]
+    with subprocess.Popen(ignoring, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert f"http://127.0.0.1:{config.port}/v1" in process.stdout.readline()
         started = psutil.Process(process.pid).children(recursive=True)

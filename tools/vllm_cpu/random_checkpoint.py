@@ -137,22 +137,28 @@ def _model(family: str, vocabulary: dict[str, int]) -> PreTrainedModel:
 
 @torch.no_grad()
 def _make_talkative(model: PreTrainedModel, vocabulary: dict[str, int]) -> None:
-    """Make answers end: a model of pure noise under a grammar fills strings until its limit.
+    """Give answers a shape: a model of pure noise under a grammar writes until its limit.
 
-    One residual dimension is the same for every text token; through it the output layer prefers
-    the tokens that close something. The others keep the answers dependent on what is asked.
+    One residual dimension is the same after every text token, another marks a line break, which
+    is what an answer begins after. Through the first the output layer prefers what closes
+    something and short numbers, so that now and then some add up to 1; through the second an
+    answer's first token is a capital letter, if nothing else is asked for. The other dimensions
+    keep answers dependent on what is asked.
     """
     embedding, head = model.get_input_embeddings().weight, model.lm_head.weight
     assert isinstance(embedding, torch.Tensor) and isinstance(head, torch.Tensor)
     embedding.normal_()
     embedding[:, 0] = 4.0
+    embedding[:, 1] = 0.0
+    embedding[vocabulary["\u010a"], 1] = 4.0  # how byte-level tokenizers write a line break
     head.normal_(std=0.3)
-    head[:, 0] = 0.0
-    # Short numbers of 0 and 1, so that now and then some add up to 1.
-    for tokens, liking in (('"}],.', 2.0), ("0", 1.2), ("1", 0.8)):
+    head[:, :2] = 0.0
+    for tokens, liking in (('"}],', 3.0), ("0", 1.4), ("1", 1.0)):
         for token in tokens:
             head[vocabulary[token], 0] = liking
     head[vocabulary["<|im_end|>"], 0] = 1.0
+    for letter in "ABCDEFG":
+        head[vocabulary[letter], 1] = 6.0
 
 
 def _tokenizer_config() -> dict[str, Any]:

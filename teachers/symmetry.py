@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from envs import Task, View, canonical
 from teachers.context import fingerprint_of
@@ -83,7 +84,8 @@ class CanonicalTeacher(Teacher):
     def _representative(self, view: View) -> tuple[View, Mapping[str, str]]:
         found = self._known.get(view.key)
         if found is None:
-            found = canonical(view)
+            question, actions = canonical(view)
+            found = (replace(question, blank=view.blank), actions)
             with self._lock:
                 if len(self._known) >= REMEMBERED:
                     del self._known[next(iter(self._known))]

@@ -31,6 +31,7 @@ SCHEMA = pa.schema(
         pa.field("mission", pa.string(), nullable=False),
         ("carrying", pa.string()),
         pa.field("state", pa.binary(), nullable=False),
+        ("blank", pa.bool_()),
         pa.field("teacher", pa.string(), nullable=False),
         pa.field("fingerprint", pa.string(), nullable=False),
         ("model", pa.string()),
@@ -95,7 +96,7 @@ def to_row(entry: Entry, images: bool = False) -> dict[str, Any]:
     row: dict[str, Any] = {name: getattr(answer, name) for name in (*SHARED, "cost_usd", "kind")}
     row |= {name: getattr(answer.usage, name) for name in TOKENS}
     row |= {"key": view.key, "sample": sample, "mission": view.mission}
-    row |= {"carrying": view.carrying, "state": view.state}
+    row |= {"carrying": view.carrying, "state": view.state, "blank": view.blank}
     row["transcript"] = [{"role": turn.role, "text": turn.text} for turn in answer.transcript]
     if isinstance(answer, Label):
         row["elicitation"] = answer.elicitation
@@ -120,7 +121,7 @@ def from_row(row: Mapping[str, Any]) -> Entry:
     for name in REQUIRED:
         if row[name] is None:
             raise LabelFileError(f"{name} is empty")
-    view = _view(row)
+    view = view_from_row(row)
     if view.key != row["key"]:
         raise LabelFileError(
             f"its state has the key {view.key}, not {row['key']}: the row was altered, or written "
@@ -141,12 +142,15 @@ def from_row(row: Mapping[str, Any]) -> Entry:
     return Entry(view, answer, sample)
 
 
-def _view(row: Mapping[str, Any]) -> View:
+def view_from_row(row: Mapping[str, Any]) -> View:
+    """The state that a row is about; task, mission, carrying, blank and state are read.
+
+    Raises:
+        LabelFileError: they are no state of a task that is known here.
+    """
     try:
-        state = base64.b64encode(row["state"]).decode()
-        return View.from_json(
-            {**{k: row.get(k) for k in ("task", "mission", "carrying")}} | {"state": state}
-        )
+        said = {name: row.get(name) for name in ("task", "mission", "carrying", "blank")}
+        return View.from_json({**said, "state": base64.b64encode(row["state"]).decode()})
     except (Lvlm2pError, TypeError) as error:
         raise LabelFileError(str(error)) from error
 

@@ -35,7 +35,8 @@ def tokenizer() -> Any:
 def network() -> Any:
     from transformers import AutoModelForImageTextToText
 
-    return AutoModelForImageTextToText.from_pretrained(CHECKPOINT).eval()
+    loaded: Any = AutoModelForImageTextToText.from_pretrained(CHECKPOINT)
+    return loaded.eval()
 
 
 @cache
@@ -137,7 +138,7 @@ def test_patches_are_those_of_the_image_processor() -> None:
     from transformers import AutoImageProcessor
 
     picture = held_out("fetch", 4)[0].image()
-    processor = AutoImageProcessor.from_pretrained(CHECKPOINT)
+    processor = AutoImageProcessor.from_pretrained(CHECKPOINT)  # type: ignore[no-untyped-call]
     seen = processor(images=[Image.fromarray(picture)], return_tensors="pt")
     assert seen["image_grid_thw"].tolist() == [[1, 12, 12]]
     ours = model.patches_of(torch.from_numpy(data.cut(picture).reshape(-1, 32, 32, 3).copy()))
@@ -184,7 +185,7 @@ def test_the_dense_forward_of_training_is_the_model(network: Any, tokenizer: Any
     states = data.make_states(160, 7)
     school = lessons.Lessons(tokenizer, states.actions, states.missions, states.ahead)
     rows = np.arange(0, 36, 6)
-    batch = school.batch(list(tokens.TASKS), states.facts[6][rows], (6, 6))
+    batch = school.batch(states.facts[6][rows], 6, 6)
     grids = torch.from_numpy(states.grids[6][rows].astype(np.int64))
     patches = model.patches_of(torch.from_numpy(states.pictures))
     with torch.no_grad():

@@ -10,13 +10,15 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from envs import View, make_env, view_of
 from teachers import Label, Teacher, load_teacher
-from tools.tiny_vl import data
+from teachers.tiny_vl import CHECKPOINT
+from tools.tiny_vl import data, tokens
 
 FIELDS = ("agent_row", "agent_column", "agent_direction", "target_row", "target_column")
 SEED = 1_000
@@ -127,13 +129,32 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def write_card(rows: list[dict[str, Any]], states: int, episodes: int) -> None:
+    """The checkpoint's README, with what was measured."""
+    run = json.loads((CHECKPOINT / "training.json").read_text("utf-8"))
+    training = (
+        f"{run['steps']:,} steps of {run['batch']} states from seed {run['seed']}, "
+        f"{run['seconds'] / 60:.0f} minutes on one busy CPU core"
+    )
+    card = (Path(__file__).parent / "card.md").read_text("utf-8")
+    for name, text in (
+        ("TRAINING", training),
+        ("STATES", str(states)),
+        ("EPISODES", str(episodes)),
+        ("TABLE", table(rows)),
+    ):
+        card = card.replace(f"@{name}@", text)
+    (CHECKPOINT / "README.md").write_text(card, "utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--states", type=int, default=500)
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--sides", type=int, nargs="+", default=[5, 6, 8])
     parser.add_argument("--elicit", nargs="+", default=["stated", "logprobs", "choice"])
-    parser.add_argument("--tasks", nargs="+", default=list(data.TASKS))
+    parser.add_argument("--tasks", nargs="+", default=list(tokens.TASKS))
+    parser.add_argument("--card", action="store_true", help="write the checkpoint's README")
     args = parser.parse_args()
     rows = []
     for side in args.sides:
@@ -149,6 +170,8 @@ def main() -> None:
                 rows.append(row)
                 print(json.dumps(row), flush=True)
     print(table(rows))
+    if args.card:
+        write_card(rows, args.states, args.episodes)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,9 @@ theirs, so each path through the tree is exactly a conversation that the model w
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from functools import cache, lru_cache
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from string import ascii_uppercase
 
 import numpy as np
 import torch
@@ -28,40 +29,70 @@ from tools.tiny_vl import tokens
 PARENT = (0, 0, 1, 1, 1, 0, 0)
 """The parent of each branch: picture, analysis, stated, choice, letter, choice, letter."""
 KINDS = ("analysis", "stated", "choice", "letter", "direct choice", "direct letter")
+"""The answer that ends each branch but the first."""
+PADDING = len(PARENT)
+"""The branch of what stands before and behind a lesson."""
+OPTIONS = 4
+"""Most tokens that share a decision's probability: no task has more actions."""
+
+DECISION, VALUE, FORM = 2.0, 1.0, 0.2
+"""What a target counts in the loss: the action; a value in JSON; what holds JSON together."""
 
 
 def _lineage() -> Tensor:
-    seen = torch.zeros(len(PARENT) + 1, len(PARENT) + 1, dtype=torch.bool)
-    for branch in range(len(PARENT)):
-        seen[branch, branch] = seen[branch, PARENT[branch]] = seen[branch, 0] = True
-    seen[-1, -1] = True  # padding sees padding: a row that sees nothing would be NaN
+    seen = torch.zeros(PADDING + 1, PADDING + 1, dtype=torch.bool)
+    for branch, parent in enumerate(PARENT):
+        seen[branch, [branch, parent, 0]] = True
+    seen[PADDING, PADDING] = True  # padding sees padding: a row that sees nothing would be NaN
     return seen
 
 
 LINEAGE = _lineage()
+"""[branch, branch]: whether a token of the one may look at a token of the other."""
+
+Options = tuple[tuple[int, float], ...]
+"""Tokens and their probabilities."""
 
 
-def stated_of(names: tuple[str, ...], optimal: int) -> dict[str, float]:
-    """Probabilities as the model is taught to state them: 0.01 for what is not optimal."""
+def first_text(task: str, actions: Sequence[str], mission: str) -> str:
+    """What stands before the picture (the prompt files in ``prompts/`` say the same)."""
+    pairs = zip(ascii_uppercase, actions, strict=False)
+    letters = ", ".join(f"{letter} {name}" for letter, name in pairs)
+    return f"Task: {task}\nActions: {letters}\nMission: {mission}\n"
+
+
+def stated_of(names: Sequence[str], optimal: int) -> dict[str, float]:
+    """Probabilities as the model is taught to state them: 0.01 for what is not optimal, the rest
+    in equal parts for what is (``optimal``: a bit each); what rounding leaves over goes to the
+    first that is not optimal."""
     best = [bool(optimal >> i & 1) for i in range(len(names))]
-    share = int((100 - best.count(False)) / sum(best))
-    left = 100 - share * sum(best)
+    share = (100 - best.count(False)) // sum(best)
     cents = [share if b else 1 for b in best]
-    rest = left - best.count(False)
-    for i in range(len(cents)):  # what rounding left over goes to the first of those not optimal
-        if rest and (not best[i] or all(best)):
-            cents[i] += rest
-            rest = 0
+    cents[0 if all(best) else best.index(False)] += 100 - sum(cents)
     return {name: cent / 100 for name, cent in zip(names, cents, strict=True)}
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Lessons about pictures of one size, padded on the right.
+class Turn:
+    """A question and the answer that is taught.
 
-    ``soft`` holds, for each target, a distribution over the vocabulary as (ids, weights) of up to
-    four tokens; ``where`` its (row, column of the hidden state that predicts it); ``kind`` which
-    answer it belongs to; ``weight`` what it counts in the loss.
+    ``options``, where given, share the probability of the answer's token number ``decides``.
+    """
+
+    branch: int
+    question: str
+    answer: str
+    options: Options | None = None
+    decides: int = 0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Lessons about pictures of one size; all pictures stand in the columns ``image``.
+
+    For each target: ``where`` is the (row, column) whose hidden state predicts it, ``options`` the
+    (tokens, probabilities) it consists of, ``kind`` the answer it belongs to, ``weight`` what it
+    counts in the loss.
     """
 
     ids: Tensor
@@ -69,7 +100,7 @@ class Batch:
     branches: Tensor
     image: slice
     where: tuple[Tensor, Tensor]
-    soft: tuple[Tensor, Tensor]
+    options: tuple[Tensor, Tensor]
     kind: Tensor
     weight: Tensor
 
@@ -81,8 +112,44 @@ class Batch:
         return torch.zeros(seen.shape).masked_fill_(~seen, float("-inf"))[:, None]
 
 
+@dataclass
+class _Lesson:
+    """One row of a batch while it is written; ``column`` counts from the picture's first token."""
+
+    head: Sequence[int]
+    tail: list[int] = field(default_factory=list)
+    """Ids behind the picture."""
+    branches: list[int] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    columns: list[int] = field(default_factory=list)
+    options: list[Options] = field(default_factory=list)
+    kinds: list[int] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
+    ends: dict[int, int] = field(default_factory=dict)
+    """Branch -> the position that follows it."""
+
+    def write(self, ids: Sequence[int], branch: int) -> None:
+        first = self.ends.get(branch, self.ends[PARENT[branch]])
+        self.tail += ids
+        self.branches += [branch] * len(ids)
+        self.positions += range(first, first + len(ids))
+        self.ends[branch] = first + len(ids)
+
+    def teach(self, turn: Turn, cells: int, asked: Sequence[int], said: list[int]) -> None:
+        """The last of ``said`` is the end of the turn: a target that is not written."""
+        column = cells + len(self.tail) + len(asked) - 1
+        self.write([*asked, *said[:-1]], turn.branch)
+        for k, token in enumerate(said):
+            decision = turn.options is not None and k == turn.decides
+            value = turn.options is None and k % 2 == 1
+            self.columns.append(column + k)
+            self.options.append(turn.options if turn.options and decision else ((token, 1.0),))
+            self.kinds.append(turn.branch - 1)
+            self.weights.append(DECISION if decision else VALUE if value else FORM)
+
+
 class Lessons:
-    """Makes lessons; what two states have in common is tokenised once."""
+    """Makes lessons of rows of ``data.FACTS``."""
 
     def __init__(
         self,
@@ -95,140 +162,97 @@ class Lessons:
         self.actions = actions
         self.missions = missions
         self.ahead = ahead
-        self.encode = lru_cache(maxsize=None)(self._encode)
-        self.image_id, self.pad_id = tokenizer.convert_tokens_to_ids([tokens.IMAGE, tokens.PAD])
-
-    def _encode(self, text: str) -> tuple[int, ...]:
-        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    @cache  # noqa: B019
-    def _head(self, task: str, mission: int) -> tuple[int, ...]:
-        text = first_text(task, self.actions[task], self.missions[mission])
-        return self.encode(tokens.START + "user\n" + text + tokens.VISION_START)
-
-    @cache  # noqa: B019
-    def _branch(self, branch: int, text: str, question: str) -> tuple[list[int], int]:
-        """Token ids of a turn, and how many of them are the question."""
-        asked = "" if PARENT[branch] == 0 else tokens.END + tokens.START + "user\n"
-        before = self.encode(asked + question + tokens.END + tokens.START + "assistant\n")
-        return [*before, *self.encode(text)], len(before)
-
-    @cache  # noqa: B019
-    def _actions(self, task: str, optimal: int) -> tuple[list, ...]:
-        names = self.actions[task]
-        best = [i for i in range(len(names)) if optimal >> i & 1]
-        p = 1 / len(best)
-        stated = json.dumps(stated_of(names, optimal), separators=(",", ":"))
-        choice = tuple((self.encode(names[i])[0], p) for i in best)
-        letter = tuple((self.encode("ABCDEFG"[i])[0], p) for i in best)
-        first = names[best[0]]
-        return stated, f'{{"action":"{first}"}}', "ABCDEFG"[best[0]], choice, letter
-
-    def batch(
-        self, task_names: list[str], facts: NDArray[np.int16], side: tuple[int, int]
-    ) -> Batch:
-        """Lessons from rows of ``data.FACTS`` about grids of ``side`` (height, width)."""
-        height, width = side
-        cells = height * width
-        rows_ids, rows_pos, rows_branch = [], [], []
-        where_row, where_col, soft_ids, soft_w, kinds, weights = [], [], [], [], [], []
-        heads = [self._head(task_names[f[0]], int(f[1])) for f in facts]
-        start = max(map(len, heads))
-        end = self.encode(tokens.END)[0]
-        after = self.encode(tokens.VISION_END)
-        for number, (fact, head) in enumerate(zip(facts, heads, strict=True)):
-            task = task_names[fact[0]]
-            stated, choice, letter, choice_soft, letter_soft = self._actions(task, int(fact[8]))
-            analysis = json.dumps(
-                {
-                    "agent_row": int(fact[2]),
-                    "agent_column": int(fact[3]),
-                    "agent_direction": tokens.DIRECTIONS[fact[4]],
-                    "target_row": int(fact[5]),
-                    "target_column": int(fact[6]),
-                    "ahead": self.ahead[fact[7]],
-                },
-                separators=(",", ":"),
-            )
-            shift = start - len(
-                head
-            )  # padding on the left, so that all pictures stand in one place
-            ids = [self.pad_id] * shift + [*head] + [self.image_id] * cells + [*after]
-            branch = [len(PARENT)] * shift + [0] * (len(ids) - shift)
-            at = len(head) + max(height, width) + len(after)
-            text_pos = [0] * shift + list(range(len(head)))
-            pos = [text_pos, None, list(range(at - len(after), at))]
-            tail_pos: list[int] = []
-            ends = {0: at}
-            for b, text, question, soft in (
-                (1, analysis, tokens.ANALYSIS, None),
-                (2, stated, tokens.STATED, None),
-                (3, choice, tokens.CHOICE, choice_soft),
-                (4, letter, tokens.LETTER, letter_soft),
-                (5, choice, tokens.CHOICE, choice_soft),
-                (6, letter, tokens.LETTER, letter_soft),
-            ):
-                turn, asked = (
-                    self._branch(b, text, question) if b > 2 else self._turn(b, text, question)
-                )
-                offset = len(ids)
-                targets = [*turn[asked:], end]
-                for k, target in enumerate(targets):
-                    where_row.append(number)
-                    where_col.append(offset + asked - 1 + k)
-                    decision = soft is not None and k == (1 if b in (3, 5) else 0)
-                    options = soft if decision else ((target, 1.0),)
-                    pad = 4 - len(options)
-                    soft_ids.append([o[0] for o in options] + [0] * pad)
-                    soft_w.append([o[1] for o in options] + [0.0] * pad)
-                    kinds.append(b - 1)
-                    value = decision or (b <= 2 and k % 2 == 1)
-                    weights.append(2.0 if decision else 1.0 if value else 0.2)
-                first = ends[PARENT[b]]
-                ids += turn
-                branch += [b] * len(turn)
-                tail_pos += range(first, first + len(turn))
-                ends[b] = first + len(turn)
-            rows_ids.append(ids)
-            rows_branch.append(branch)
-            rows_pos.append((pos[0], len(head), pos[2] + tail_pos))
-        length = max(map(len, rows_ids))
-        n = len(facts)
-        ids_t = np.full((n, length), self.pad_id, np.int64)
-        branch_t = np.full((n, length), len(PARENT), np.int64)
-        pos_t = np.zeros((3, n, length), np.int64)
-        grid_r, grid_c = np.divmod(np.arange(cells), width)
-        image = slice(start, start + cells)
-        for i in range(n):
-            ids_t[i, : len(rows_ids[i])] = rows_ids[i]
-            branch_t[i, : len(rows_branch[i])] = rows_branch[i]
-            before, base, behind = rows_pos[i]
-            pos_t[:, i, :start] = before
-            pos_t[0, i, image] = base
-            pos_t[1, i, image] = base + grid_r
-            pos_t[2, i, image] = base + grid_c
-            pos_t[:, i, image.stop : image.stop + len(behind)] = behind
-        return Batch(
-            ids=torch.from_numpy(ids_t),
-            positions=torch.from_numpy(pos_t),
-            branches=torch.from_numpy(branch_t),
-            image=image,
-            where=(torch.tensor(where_row), torch.tensor(where_col)),
-            soft=(torch.tensor(soft_ids), torch.tensor(soft_w)),
-            kind=torch.tensor(kinds),
-            weight=torch.tensor(weights),
+        self._known: dict[str, list[int]] = {}
+        self.image_id, self.pad_id, self.end_id = (
+            self._encode(text)[0] for text in (tokens.IMAGE, tokens.PAD, tokens.END)
         )
 
-    def _turn(self, branch: int, text: str, question: str) -> tuple[list[int], int]:
-        """As :meth:`_branch`, not remembered: analyses are many; their pieces are few."""
-        asked = "" if PARENT[branch] == 0 else tokens.END + tokens.START + "user\n"
-        before = self.encode(asked + question + tokens.END + tokens.START + "assistant\n")
-        return [*before, *self.encode(text)], len(before)
+    def _encode(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def _remember(self, text: str) -> list[int]:
+        """Token ids of a text that comes again and again."""
+        if text not in self._known:
+            self._known[text] = self._encode(text)
+        return self._known[text]
+
+    def turns(self, fact: NDArray[np.int16]) -> list[Turn]:
+        """Everything that one state teaches."""
+        names = self.actions[tokens.TASKS[fact[0]]]
+        optimal = int(fact[8])
+        best = [i for i in range(len(names)) if optimal >> i & 1]
+        analysis = {
+            "agent_row": int(fact[2]),
+            "agent_column": int(fact[3]),
+            "agent_direction": tokens.DIRECTIONS[fact[4]],
+            "target_row": int(fact[5]),
+            "target_column": int(fact[6]),
+            "ahead": self.ahead[fact[7]],
+        }
+        choice = _compact({"action": names[best[0]]})
+        letter = ascii_uppercase[best[0]]
+        by_name = tuple((self._remember(names[i])[0], 1 / len(best)) for i in best)
+        by_letter = tuple((self._remember(ascii_uppercase[i])[0], 1 / len(best)) for i in best)
+        return [
+            Turn(1, tokens.ANALYSIS, _compact(analysis)),
+            Turn(2, tokens.STATED, _compact(stated_of(names, optimal))),
+            Turn(3, tokens.CHOICE, choice, by_name, decides=1),
+            Turn(4, tokens.LETTER, letter, by_letter),
+            Turn(5, tokens.CHOICE, choice, by_name, decides=1),
+            Turn(6, tokens.LETTER, letter, by_letter),
+        ]
+
+    def _lesson(self, fact: NDArray[np.int16], height: int, width: int) -> _Lesson:
+        task = tokens.TASKS[fact[0]]
+        text = first_text(task, self.actions[task], self.missions[fact[1]])
+        lesson = _Lesson(self._remember(tokens.START + "user\n" + text + tokens.VISION_START))
+        lesson.ends[0] = len(lesson.head) + max(height, width)  # Qwen-VL's count behind a picture
+        lesson.write(self._remember(tokens.VISION_END), 0)
+        for turn in self.turns(fact):
+            before = tokens.END + tokens.START + "user\n" if PARENT[turn.branch] else ""
+            asked = before + turn.question + tokens.END + tokens.START + "assistant\n"
+            said = [*self._remember(turn.answer), self.end_id]
+            lesson.teach(turn, height * width, self._remember(asked), said)
+        return lesson
+
+    def batch(self, facts: NDArray[np.int16], height: int, width: int) -> Batch:
+        """Lessons from rows of ``data.FACTS`` about grids of this size."""
+        lessons = [self._lesson(fact, height, width) for fact in facts]
+        start = max(len(lesson.head) for lesson in lessons)
+        stop = start + height * width
+        length = stop + max(len(lesson.tail) for lesson in lessons)
+        ids = np.full((len(lessons), length), self.pad_id, np.int64)
+        branches = np.full((len(lessons), length), PADDING, np.int64)
+        positions = np.zeros((3, len(lessons), length), np.int64)
+        row, column = np.divmod(np.arange(height * width), width)
+        for i, lesson in enumerate(lessons):
+            first, end = start - len(lesson.head), stop + len(lesson.tail)
+            ids[i, first:end] = [*lesson.head, *[self.image_id] * (stop - start), *lesson.tail]
+            branches[i, first:stop] = 0
+            branches[i, stop:end] = lesson.branches
+            positions[:, i, first:start] = np.arange(len(lesson.head))
+            positions[:, i, start:stop] = len(lesson.head) + np.stack([0 * row, row, column])
+            positions[:, i, stop:end] = lesson.positions
+        options = [shared for lesson in lessons for shared in lesson.options]
+        padded = [[*shared, *[(0, 0.0)] * (OPTIONS - len(shared))] for shared in options]
+        return Batch(
+            ids=torch.from_numpy(ids),
+            positions=torch.from_numpy(positions),
+            branches=torch.from_numpy(branches),
+            image=slice(start, stop),
+            where=(
+                torch.tensor([i for i, lesson in enumerate(lessons) for _ in lesson.columns]),
+                torch.tensor([start + at for lesson in lessons for at in lesson.columns]),
+            ),
+            options=(
+                torch.tensor([[token for token, _ in shared] for shared in padded]),
+                torch.tensor([[p for _, p in shared] for shared in padded]),
+            ),
+            kind=torch.tensor([kind for lesson in lessons for kind in lesson.kinds]),
+            weight=torch.tensor([weight for lesson in lessons for weight in lesson.weights]),
+        )
 
 
-def first_text(task: str, actions: tuple[str, ...], mission: str) -> str:
-    """What stands before the picture (the prompt files in ``prompts/`` say the same)."""
-    letters = ", ".join(
-        f"{letter} {name}" for letter, name in zip("ABCDEFG", actions, strict=False)
-    )
-    return f"Task: {task}\nActions: {letters}\nMission: {mission}\n"
+def _compact(answer: Mapping[str, object]) -> str:
+    return json.dumps(answer, separators=(",", ":"))

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast, Qwen3VLForConditionalGeneration
+    from transformers import PreTrainedTokenizerFast
 
 from tools.tiny_vl import tokens
 
@@ -24,12 +24,13 @@ MAX_SIDE = 16
 """Most rows or columns of a grid (the row and column heads of training)."""
 
 
-def make_model(tokenizer: PreTrainedTokenizerFast) -> Qwen3VLForConditionalGeneration:
+def make_model(tokenizer: PreTrainedTokenizerFast) -> Any:
     """An untrained model whose vocabulary is the tokenizer's."""
     from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
+    configure: Any = Qwen3VLConfig
     ids = {name: tokenizer.convert_tokens_to_ids(name) for name in tokens.SPECIAL}
-    config = Qwen3VLConfig(
+    config = configure(
         text_config={
             "vocab_size": len(tokenizer),
             "hidden_size": 96,
@@ -71,7 +72,7 @@ def make_model(tokenizer: PreTrainedTokenizerFast) -> Qwen3VLForConditionalGener
         tie_word_embeddings=False,
         dtype="float32",
     )
-    model = Qwen3VLForConditionalGeneration(config)
+    model: Any = Qwen3VLForConditionalGeneration(config)  # type: ignore[no-untyped-call]
     model.generation_config.eos_token_id = ids[tokens.END]
     model.generation_config.pad_token_id = ids[tokens.PAD]
     return model
@@ -109,7 +110,7 @@ class _Unit(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, eps: float) -> Tensor:
         rms = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
         scale = rms.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
-        y = x * scale
+        y: Tensor = x * scale
         ctx.save_for_backward(y, scale)
         return y
 
@@ -121,7 +122,7 @@ class _Unit(torch.autograd.Function):
 
 
 def _unit(x: Tensor, eps: float) -> Tensor:
-    unit: Tensor = _Unit.apply(x, eps)
+    unit: Tensor = _Unit.apply(x, eps)  # type: ignore[no-untyped-call]
     return unit
 
 
@@ -131,12 +132,14 @@ def _pairs(weight: Tensor, heads: int) -> Tensor:
     Queries and keys are ordered alike, so their products stay what they are, and a rotation is one
     multiplication of complex numbers.
     """
-    rows = weight.view(heads, 2, -1, *weight.shape[1:])
+    rows: Tensor = weight.view(heads, 2, -1, *weight.shape[1:])
     return rows.transpose(1, 2).reshape(weight.shape)
 
 
 def _rotate(x: Tensor, turns: Tensor) -> Tensor:
-    return torch.view_as_real(torch.view_as_complex(x.unflatten(-1, (-1, 2))) * turns).flatten(-2)
+    return torch.view_as_real(torch.view_as_complex(x.view(*x.shape[:-1], -1, 2)) * turns).flatten(
+        -2
+    )
 
 
 def _turns(cos: Tensor, sin: Tensor) -> Tensor:
@@ -144,9 +147,7 @@ def _turns(cos: Tensor, sin: Tensor) -> Tensor:
     return torch.complex(cos[..., :half].contiguous(), sin[..., :half].contiguous())
 
 
-def see(
-    model: Qwen3VLForConditionalGeneration, patches: Tensor, grids: Tensor
-) -> tuple[Tensor, list[Tensor]]:
+def see(model: Any, patches: Tensor, grids: Tensor) -> tuple[Tensor, list[Tensor]]:
     """The vision tower on ``grids`` (B, H, W) of indices into the distinct tiles' ``patches``.
 
     Returns the visual tokens (B, H * W, width) and those of each deep-stack layer.
@@ -195,7 +196,7 @@ def see(
 
 
 def read(
-    model: Qwen3VLForConditionalGeneration,
+    model: Any,
     embeds: Tensor,
     positions: Tensor,
     mask: Tensor,

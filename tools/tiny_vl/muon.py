@@ -21,7 +21,7 @@ A, B, C = 3.4445, -4.7750, 2.0315
 def orthogonal(stack: Tensor, steps: int = 5) -> Tensor:
     """Each matrix of (n, rows, columns) with its singular values near 1 (Newton-Schulz)."""
     tall = stack.shape[1] > stack.shape[2]
-    x = stack.mT if tall else stack
+    x: Tensor = stack.mT if tall else stack
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
     for _ in range(steps):
         gram = x @ x.mT
@@ -42,7 +42,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], float] | None = None) -> Any:
         """One update, Nesterov momentum."""
         for group in self.param_groups:
             alike: dict[torch.Size, list[Tensor]] = defaultdict(list)
@@ -52,11 +52,12 @@ class Muon(torch.optim.Optimizer):
             for shape, params in alike.items():
                 updates = []
                 for p in params:
-                    state = self.state[p]
+                    grad, state = p.grad, self.state[p]
+                    assert grad is not None
                     if not state:
                         state["momentum"] = torch.zeros_like(p)
-                    state["momentum"].lerp_(p.grad, 1 - group["momentum"])
-                    updates.append(p.grad.lerp(state["momentum"], group["momentum"]))
+                    state["momentum"].lerp_(grad, 1 - group["momentum"])
+                    updates.append(grad.lerp(state["momentum"], group["momentum"]))
                 rate = group["lr"] * 0.2 * max(shape) ** 0.5
                 for p, update in zip(params, orthogonal(torch.stack(updates)), strict=True):
                     p.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-rate)

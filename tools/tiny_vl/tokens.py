@@ -92,7 +92,7 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
         [pre_tokenizers.Split(Regex(pattern), behavior="isolated"), byte_level]
     )
     tokenizer.decoder = decoders.ByteLevel()
-    fast = PreTrainedTokenizerFast(
+    fast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer,
         pad_token=PAD,
         eos_token=END,

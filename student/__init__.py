@@ -10,9 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from student.compare import CompareConfig, compare
+    from student.comparing import CompareConfig, compare
     from student.config import TrainConfig
-    from student.play import PlayConfig, play
+    from student.playing import PlayConfig, play
     from student.run import TrainResult, train
     from student.trained import Student, load_student
 
@@ -29,11 +29,11 @@ __all__ = [
 ]
 
 _HOME = {
-    "CompareConfig": "student.compare",
-    "compare": "student.compare",
+    "CompareConfig": "student.comparing",
+    "compare": "student.comparing",
     "TrainConfig": "student.config",
-    "PlayConfig": "student.play",
-    "play": "student.play",
+    "PlayConfig": "student.playing",
+    "play": "student.playing",
     "Student": "student.trained",
     "TrainResult": "student.run",
     "load_student": "student.trained",

@@ -133,7 +133,7 @@ def test_temper_sharpens_and_softens_and_keeps_the_order() -> None:
 def test_a_planted_temperature_is_found(truth: float) -> None:
     """What is optimal is drawn from q; the teacher states q tempered by 1 / truth."""
     rng = np.random.default_rng(7)
-    q = np.clip(rng.dirichlet([1.0, 1.0, 1.0], size=20_000), 0.02, 1)
+    q = np.clip(rng.dirichlet([1.0, 1.0, 1.0], size=5_000), 0.02, 1)
     q /= q.sum(axis=1, keepdims=True)
     drawn = (q.cumsum(axis=1) < rng.random((len(q), 1))).sum(axis=1).clip(max=2)
     optimal = np.eye(3, dtype=np.bool_)[drawn]
@@ -141,7 +141,7 @@ def test_a_planted_temperature_is_found(truth: float) -> None:
     stated /= stated.sum(axis=1, keepdims=True)
     fitted = fit_temperature(stated, optimal)
     assert fitted is not None
-    assert fitted.value == pytest.approx(truth, rel=0.06)
+    assert fitted.value == pytest.approx(truth, rel=0.1)
     assert fitted.nll_after <= fitted.nll_before + 1e-9
     assert not fitted.at_bound
 

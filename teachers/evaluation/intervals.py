@@ -28,11 +28,13 @@ def wilson(successes: float, n: int) -> Estimate | None:
     """
     if n == 0:
         return None
-    p = successes / n
+    p = min(1.0, max(0.0, successes / n))
     scale = 1 + Z * Z / n
     centre = (p + Z * Z / (2 * n)) / scale
     half = Z * math.sqrt(p * (1 - p) / n + Z * Z / (4 * n * n)) / scale
-    return Estimate(value=p, low=max(0.0, centre - half), high=min(1.0, centre + half), n=n)
+    low = centre - half if p > 1e-9 else 0.0
+    high = centre + half if p < 1 - 1e-9 else 1.0  # exactly 0 and 1, whatever rounding does
+    return Estimate(value=p, low=max(0.0, low), high=min(1.0, high), n=n)
 
 
 def proportion(hits: NDArray[np.bool_] | NDArray[np.float64]) -> Estimate | None:

@@ -58,27 +58,33 @@ class LabelConfig(Asking):
     seed: int = 0
     """Seed of the play that finds states."""
 
-    out: Path = Path("labels.parquet")
-    """The Parquet file to write."""
+    from_file: str | None = None
+    """The states in this Parquet file or folder: any label set."""
+
+    out: str = "labels.parquet"
+    """The Parquet file to write; with a Ray engine a folder of them, local or s3://..."""
 
     images: bool = False
     """Write each state's picture into the file as well."""
 
-    engine: Literal["local", "ray"] = "local"
-    """Where to ask: in this process, or on Ray Data (extra `ray`)."""
+    engine: Literal["local", "ray", "ray-vllm"] = "local"
+    """In this process, by actors on Ray (extra `ray`), or by vLLM engines on Ray's GPU nodes."""
 
     ray_address: str | None = None
     """A Ray cluster to use, e.g. auto or ray://head:10001; None: a local one."""
 
     workers: int = Field(default=2, ge=1)
-    """Ray: how many actors ask."""
+    """Ray: how many actors or engines ask."""
+
+    worker_gpus: float = Field(default=0, ge=0)
+    """Ray: how many GPUs each actor needs (for --teacher qwen-vl-hf)."""
 
     @model_validator(mode="after")
     def _one_source(self) -> LabelConfig:
-        if (self.env is None) == (self.from_run is None):
-            raise ValueError("give one of --env and --from-run")
-        if self.all_states and self.from_run is not None:
-            raise ValueError("--all-states goes with --env, not with --from-run")
+        if sum(source is not None for source in (self.env, self.from_run, self.from_file)) != 1:
+            raise ValueError("give one of --env, --from-run and --from-file")
+        if self.all_states and self.env is None:
+            raise ValueError("--all-states goes with --env")
         return self
 
 
@@ -86,7 +92,7 @@ class LabelConfig(Asking):
 class Labelled:
     """What came of it."""
 
-    out: Path
+    out: str
     rows: int
     counts: Counts
     seconds: float
@@ -98,7 +104,7 @@ class Labelled:
         return {
             "labels": labels,
             "cost_usd": cost,
-            "out": str(self.out),
+            "out": self.out,
             "rows": self.rows,
             "seconds": round(self.seconds, 3),
         }
@@ -125,14 +131,14 @@ def label_states(config: LabelConfig) -> Labelled:
         UserError: an option, a file or the store can't be used.
         TeacherError: nobody could be asked, or not one state could be labelled.
     """
-    views = find_states(config)
-    if config.engine == "ray":
+    if config.engine != "local":
         from teachers.ray_engine import label_on_ray
 
-        return label_on_ray(config, views)
+        return label_on_ray(config)
+    views = find_states(config)
     teacher = config.load_teacher(config.teacher)
     try:
-        return label_here(teacher, views, config.out, images=config.images)
+        return label_here(teacher, views, Path(config.out), images=config.images)
     finally:
         teacher.close()
 
@@ -157,7 +163,7 @@ def label_here(
             f"not one of {len(views):,} states could be labelled; the first failure: "
             f"{failures[0].failure}: {failures[0].message}"
         )
-    return Labelled(out, rows, counts, time.monotonic() - began)
+    return Labelled(str(out), rows, counts, time.monotonic() - began)
 
 
 def _answered(teacher: Teacher, views: Sequence[View], failures: list[Failure]) -> Iterator[Entry]:
@@ -190,12 +196,28 @@ def find_states(config: LabelConfig) -> list[View]:
     """The states to label, distinct, always the same for the same ``config``."""
     if config.from_run is not None:
         return visited_states(config.from_run)[: config.states]
+    if config.from_file is not None:
+        return states_in(Path(config.from_file))[: config.states]
     from envs import sample_states
 
     assert config.env is not None
     if config.all_states:
         return sample_states(config.env, config.states, config.seed, policy="all")
     return sample_states(config.env, config.states or 1_000, config.seed, policy=config.policy)
+
+
+def states_in(path: Path) -> list[View]:
+    """The distinct states of a label set, whoever labelled them.
+
+    Raises:
+        LabelFileError: the file is no label set, or a row of it is no state.
+    """
+    from teachers.labelset.parquet import read_rows
+    from teachers.labelset.schema import view_from_row
+
+    columns = ("task", "mission", "carrying", "blank", "state")
+    views = (view_from_row(row) for row in read_rows(path, keep=columns))
+    return list({view.key: view for view in views}.values())
 
 
 def visited_states(run: Path) -> list[View]:

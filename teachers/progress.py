@@ -46,10 +46,10 @@ class Bar:
             self._progress.start()
         return self
 
-    def advance(self, note: str = "") -> None:
-        """One more is done."""
+    def advance(self, note: str = "", by: int = 1) -> None:
+        """``by`` more are done."""
         if self._progress is not None:
-            self._progress.update(self._task, advance=1, note=note)
+            self._progress.update(self._task, advance=by, note=note)
 
     def __exit__(
         self,

@@ -37,12 +37,12 @@ def config(tmp_path: Path, **options: object) -> LabelConfig:
 def test_the_file_has_the_states_in_their_order(tmp_path: Path) -> None:
     result = label_states(config(tmp_path, env=DOOR, states=50))
     assert result.as_json()["labels"]["asked"] == 50 and result.rows == 50
-    table = pq.read_table(result.out)
+    table = pq.read_table(Path(result.out))
     assert len(set(table["key"].to_pylist())) == 50
     again = label_states(config(tmp_path, env=DOOR, states=50))
     labels = again.as_json()["labels"]
     assert (labels["asked"], labels["cached"]) == (0, 50) and again.counts.cost_usd == 0.0
-    assert pq.read_table(again.out).equals(table)
+    assert pq.read_table(Path(again.out)).equals(table)
     other = label_states(config(tmp_path, env=DOOR, states=50, seed=1))
     assert other.counts.asked > 20
 
@@ -66,7 +66,7 @@ def test_the_estimate_comes_first(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_a_label_set_made_ahead_teaches_offline(tmp_path: Path) -> None:
-    out = label_states(config(tmp_path, env=LAVA, states=40)).out
+    out = Path(label_states(config(tmp_path, env=LAVA, states=40)).out)
     offline = config(tmp_path, env=LAVA, states=40, offline=True, out=tmp_path / "again.parquet")
     assert label_states(offline).counts.cached == 40
     assert LabelSetTeacher(out).fingerprint == load_teacher("expert").fingerprint
@@ -103,8 +103,8 @@ def test_a_run_that_is_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({}, "one of --env and --from-run"),
-        ({"env": DOOR, "from_run": "run"}, "one of --env and --from-run"),
+        ({}, "one of --env, --from-run and"),
+        ({"env": DOOR, "from_run": "run"}, "one of --env, --from-run and"),
         ({"from_run": "run", "all_states": True}, "goes with --env"),
         ({"env": DOOR, "states": 0}, "greater than or equal to 1"),
     ],
@@ -124,7 +124,7 @@ def test_failures_are_rows_and_the_unasked_are_not(tmp_path: Path) -> None:
         teacher = StoredTeacher(FakeTeacher(some), store)
         result = label_here(teacher, states(20), tmp_path / "labels.parquet")
     assert (result.counts.failed, result.counts.missing, result.rows) == (4, 4, 16)
-    kinds = pq.read_table(result.out)["kind"].to_pylist()
+    kinds = pq.read_table(Path(result.out))["kind"].to_pylist()
     assert kinds.count("failure") == 4
 
 
@@ -186,9 +186,9 @@ def test_without_symmetry_nothing_is_saved(tmp_path: Path) -> None:
 
 def test_images_go_into_the_file(tmp_path: Path) -> None:
     result = label_states(config(tmp_path, env=DOOR, states=5, images=True))
-    images = pq.read_table(result.out)["image"].to_pylist()
+    images = pq.read_table(Path(result.out))["image"].to_pylist()
     assert all(image["bytes"].startswith(b"\x89PNG") for image in images)
     ExportConfig(store=tmp_path / "store", out=tmp_path / "b.parquet", images=True).run()
     again = pq.read_table(tmp_path / "b.parquet").to_pylist()
     keys = {row["key"]: row["image"] for row in again}
-    assert [keys[key] for key in pq.read_table(result.out)["key"].to_pylist()] == images
+    assert [keys[key] for key in pq.read_table(Path(result.out))["key"].to_pylist()] == images

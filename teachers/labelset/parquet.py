@@ -56,9 +56,15 @@ def read_rows(
 ) -> Iterator[dict[str, Any]]:
     """The rows of a label set, unchecked (see :func:`teachers.labelset.schema.from_row`).
 
+    ``path`` is a file, or a folder whose ``.parquet`` files make up the set.
+
     Raises:
         LabelFileError: the file is no label set, or is damaged.
     """
+    if path.is_dir():
+        for part in sorted(path.glob("*.parquet")):
+            yield from read_rows(part, leave_out, keep)
+        return
     with explained(path), pq.ParquetFile(path) as file:
         wanted = [name for name in _columns(path, file) if name in keep and name not in leave_out]
         for batch in file.iter_batches(batch_size=1_000, columns=wanted):
@@ -66,7 +72,9 @@ def read_rows(
 
 
 def count_rows(path: Path) -> int:
-    """How many rows the file says it has."""
+    """How many rows the file, or the files of a folder, say they have."""
+    if path.is_dir():
+        return sum(count_rows(part) for part in path.glob("*.parquet"))
     with explained(path), pq.ParquetFile(path) as file:
         rows: int = file.metadata.num_rows
     return rows

@@ -1,44 +1,56 @@
-"""One real vLLM for each Qwen-VL family, started once, with a small random checkpoint."""
+"""One real vLLM for each Qwen-VL family, started once through the command line."""
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
-from teachers.errors import TeacherNotReadyError
-from teachers.serving import ServeConfig, Server, find_vllm, start
-
 ROOT = Path(__file__).resolve().parents[2]
+VLLM = ROOT / ".venv-vllm" / "bin" / "vllm"
 
 
-def make_checkpoint(family: str, folder: Path) -> Path:
-    script = ROOT / "tools" / "vllm_cpu" / "random_checkpoint.py"
-    subprocess.run([sys.executable, str(script), family, str(folder)], check=True)
-    return folder
+@dataclass(frozen=True)
+class Running:
+    """A server that `lvlm2p serve` started; `pid` is that command's."""
+
+    pid: int
+    model: str
+    api_base: str
 
 
 @pytest.fixture(scope="session", params=["qwen3-vl", "qwen2.5-vl"])
 def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_checkpoint(request.param, tmp_path_factory.mktemp("checkpoint") / request.param)
+    folder = tmp_path_factory.mktemp("checkpoint") / str(request.param)
+    script = ROOT / "tools" / "vllm_cpu" / "random_checkpoint.py"
+    subprocess.run([sys.executable, str(script), request.param, str(folder)], check=True)
+    return folder
 
 
 @pytest.fixture(scope="session")
-def server(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    try:
-        executable = find_vllm(ROOT / ".venv-vllm" / "bin" / "vllm")
-    except TeacherNotReadyError as error:
-        pytest.fail(f"{error}; make test-vllm builds a CPU version in .venv-vllm")
+def server(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    if not VLLM.exists():
+        pytest.fail("there is no .venv-vllm here: make test-vllm builds it")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     log = tmp_path_factory.mktemp("vllm") / "vllm.log"
-    config = ServeConfig(
-        model=str(checkpoint), vllm=executable, port=port, device="cpu", log=log, timeout_s=300
-    )
-    with start(config) as running:
-        yield running
+    command = [sys.executable, "-m", "lvlm2p", "serve", "qwen-vl-local", "--model", str(checkpoint)]
+    command += ["--vllm", str(VLLM), "--port", str(port), "--device", "cpu", "--log", str(log)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        ready = process.stdout.readline()
+        api_base = f"http://127.0.0.1:{port}/v1"
+        assert api_base in ready, "lvlm2p serve says why on stderr"
+        started = psutil.Process(process.pid).children(recursive=True)
+        yield Running(process.pid, str(checkpoint), api_base)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    assert [child for child in started if child.is_running()] == [], "something was left behind"

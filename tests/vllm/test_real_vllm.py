@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import base64
-import importlib
 import io
 import json
 import os
 import urllib.request
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -16,7 +14,7 @@ import pytest
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
-from teachers.serving import Server
+from tests.vllm.conftest import Running
 
 pytestmark = pytest.mark.vllm
 
@@ -37,7 +35,7 @@ def picture(colour: str) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": url}}
 
 
-def ask(server: Server, **options: Any) -> Any:
+def ask(server: Running, **options: Any) -> Any:
     os.environ.update(
         LITELLM_LOCAL_MODEL_COST_MAP="True",
         LITELLM_MODE="PRODUCTION",
@@ -57,30 +55,28 @@ def ask(server: Server, **options: Any) -> Any:
         model=f"hosted_vllm/{server.model}",
         api_base=server.api_base,
         messages=messages,
-        max_tokens=600,
         timeout=120,
         num_retries=0,
-        **options,
+        **{"max_tokens": 400, **options},
     )
     return answer.choices[0]
 
 
-def test_the_server_names_its_model_and_its_children_share_its_group(server: Server) -> None:
+def test_the_server_names_its_model(server: Running) -> None:
     with urllib.request.urlopen(f"{server.api_base}/models", timeout=10) as answer:
         assert [model["id"] for model in json.load(answer)["data"]] == [server.model]
-    children = psutil.Process(server.process.pid).children(recursive=True)
-    assert children, "the engine is a process of its own"
-    assert {os.getpgid(child.pid) for child in children} == {server.process.pid}
+    started = psutil.Process(server.pid).children(recursive=True)
+    assert len(started) > 1, "the engine is a process of its own"
 
 
-def test_an_answer_keeps_to_the_schema(server: Server) -> None:
+def test_an_answer_keeps_to_the_schema(server: Running) -> None:
     for _ in range(4):
         choice = ask(server, response_format=Stated)
         assert choice.finish_reason == "stop"
         Stated.model_validate_json(choice.message.content)
 
 
-def test_letters_have_log_probabilities(server: Server) -> None:
+def test_letters_have_log_probabilities(server: Running) -> None:
     choice = ask(
         server,
         logprobs=True,
@@ -92,7 +88,7 @@ def test_letters_have_log_probabilities(server: Server) -> None:
     assert allowed == {"A", "B", "C"}
 
 
-def test_the_few_shot_prefix_is_cached(server: Server) -> None:
+def test_the_few_shot_prefix_is_cached(server: Running) -> None:
     def hits() -> float:
         metrics = server.api_base.removesuffix("/v1") + "/metrics"
         with urllib.request.urlopen(metrics, timeout=10) as answer:
@@ -100,28 +96,7 @@ def test_the_few_shot_prefix_is_cached(server: Server) -> None:
         counts = [line for line in lines if line.startswith("vllm:prefix_cache_hits_total")]
         return sum(float(line.split()[-1]) for line in counts)
 
-    ask(server)
+    ask(server, max_tokens=4)
     before = hits()
-    ask(server)
+    ask(server, max_tokens=4)
     assert hits() > before
-
-
-def test_the_same_checkpoint_answers_in_process(checkpoint: Path) -> None:
-    transformers: Any = importlib.import_module("transformers")  # its types are partial
-    tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)
-    processor = transformers.AutoImageProcessor.from_pretrained(checkpoint)
-    model = transformers.AutoModelForImageTextToText.from_pretrained(checkpoint)
-    pixels = processor(images=[Image.new("RGB", (192, 192), "red")], return_tensors="pt")
-    pads = int(pixels["image_grid_thw"].prod()) // 4
-    text = tokenizer.apply_chat_template(
-        [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "é 世?"}]}],
-        tokenize=False,
-        add_generation_prompt=True,
-    ).replace("<|image_pad|>", "<|image_pad|>" * pads)
-    tokens = tokenizer(text, return_tensors="pt", add_special_tokens=False)
-    assert tokenizer.decode(tokens["input_ids"][0]) == text
-    image_positions = (tokens["input_ids"] == model.config.image_token_id).int()
-    output = model.generate(
-        **tokens, **pixels, mm_token_type_ids=image_positions, max_new_tokens=5, do_sample=False
-    )
-    assert output.shape[1] > tokens["input_ids"].shape[1]

@@ -157,8 +157,9 @@ def _make_talkative(model: PreTrainedModel, vocabulary: dict[str, int]) -> None:
         for token in tokens:
             head[vocabulary[token], 0] = liking
     head[vocabulary["<|im_end|>"], 0] = 1.0
-    for letter in "ABCDEFG":
-        head[vocabulary[letter], 1] = 6.0
+    for letters, liking in (("ABC", 7.0), ("DEFG", 6.0)):  # some tasks have three actions
+        for letter in letters:
+            head[vocabulary[letter], 1] = liking
 
 
 def _tokenizer_config() -> dict[str, Any]:

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw, ImageFont
 
-from envs import ImageStyle
-
 if TYPE_CHECKING:
     from envs import View
 
@@ -24,7 +22,7 @@ EDGE = 20
 PANEL = 400
 """Width of the right half."""
 PICTURE = 400
-"""Longest side of the grid, about."""
+"""Width of the left half."""
 ROW = 46
 """Height of an action's two bars."""
 NAME, NUMBER = 92, 46
@@ -64,19 +62,16 @@ def draw_film(moments: Sequence[Moment], env: str, teacher: str | None) -> list[
 
 
 def picture_of(view: View) -> Image.Image:
-    """The view's own picture, about ``PICTURE`` pixels; its text where the task draws none."""
+    """The view's own picture, ``PICTURE`` pixels wide; its text where the task draws none."""
     if view.task.draw is None:
         picture = Image.new("RGB", (PICTURE, PICTURE), RAIL)
         text = _wrap(view.text or view.mission, _font(14), PICTURE - 2 * EDGE)
         ImageDraw.Draw(picture).multiline_text((EDGE, EDGE), text, INK, _font(14), spacing=6)
         return picture
-    small = view.image(ImageStyle(tile=8))
-    tile = max(8, 8 * PICTURE // max(small.shape[1], 1))
-    picture = Image.fromarray(view.image(ImageStyle(tile=tile)))
-    if max(picture.size) > 2 * PICTURE or picture.width < PICTURE // 2:  # not drawn in tiles
-        scale = PICTURE / max(picture.size)
-        return picture.resize((round(picture.width * scale), round(picture.height * scale)))
-    return picture
+    picture = Image.fromarray(view.image())
+    scale = min(PICTURE / picture.width, 1.5 * PICTURE / picture.height)
+    size = (round(picture.width * scale), round(picture.height * scale))
+    return picture.resize(size, Image.Resampling.LANCZOS)  # MiniGrid itself takes long to draw
 
 
 class _Panel:

@@ -207,7 +207,7 @@ def _save(film: list[Image.Image], durations: list[int], out: Path) -> None:
 
     from student.checkpoint import write_atomically
 
-    some = film[:: max(1, len(film) // 24)] + film[-1:]
+    some = film[:: max(1, len(film) // 8)] + film[-1:]
     width, height = some[0].size
     strip = Image.new("RGB", (width, height * len(some)))
     for i, frame in enumerate(some):

@@ -104,7 +104,9 @@ class Client:
         try:
             choice = response.choices[0]
             content = choice.message.content
-            refused = getattr(choice.message, "refusal", None)
+            refused = (getattr(choice.message, "provider_specific_fields", None) or {}).get(
+                "refusal"
+            )
             finish = _FINISH.get(choice.finish_reason or "", "stop")
             alternatives = _alternatives(choice) if request.letters else {}
         except (AttributeError, IndexError, TypeError, KeyError) as error:

@@ -196,7 +196,7 @@ def _cost(answers: Sequence[Answer], labelled: int) -> Cost | None:
 
 
 def _paid(*teachers: Teacher | None) -> float | None:
-    prices = [teacher.counts.cost_usd for teacher in teachers if teacher is not None]
+    prices = [teacher.counts.cost_usd for teacher in set(teachers) if teacher is not None]
     return None if None in prices else sum(price for price in prices if price is not None)
 
 

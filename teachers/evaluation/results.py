@@ -214,3 +214,9 @@ class Results(_Record):
     results: tuple[Evaluation, ...]
     baselines: tuple[Evaluation, ...]
     agreement: tuple[Agreement, ...] = Field(default=())
+
+    def by_environment(self) -> list[Evaluation]:
+        """Each environment's teachers, then its baselines."""
+        rows = [*self.results, *self.baselines]
+        order = list(dict.fromkeys(row.env for row in rows))
+        return sorted(rows, key=lambda row: order.index(row.env))

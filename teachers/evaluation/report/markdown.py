@@ -22,7 +22,7 @@ def _lines(results: Results) -> Iterator[str]:
     yield ""
     yield "| teacher | environment | top-1 | mass | success | valid | $ / 1,000 labels |"
     yield "|---|---|---|---|---|---|---|"
-    for row in (*results.results, *results.baselines):
+    for row in results.by_environment():
         yield _row(row)
     yield ""
     for row in results.results:

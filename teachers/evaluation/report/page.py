@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from teachers.evaluation.findings import percent
 from teachers.evaluation.report.gallery import gallery
 from teachers.evaluation.report.plots import confusion_plot, distance_plot, reliability_plot
-from teachers.evaluation.report.terminal import dollars
+from teachers.evaluation.report.terminal import dollars, short
 from teachers.evaluation.report.texts import visible
 from teachers.evaluation.results import Evaluation, Results
 
@@ -55,13 +55,13 @@ def page(report: Report) -> str:
     jinja = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    jinja.filters.update(fmt=_format, dollars=dollars, short=_short, visible=visible)
+    jinja.filters.update(fmt=_format, dollars=dollars, short=short, visible=visible)
     results = report.results
     return jinja.from_string(source).render(
         teachers=list(dict.fromkeys(row.teacher for row in results.results)),
         lead=_lead(results),
         columns=COLUMNS,
-        rows=_by_environment(results),
+        rows=results.by_environment(),
         by_teacher=_by_teacher(results.results),
         plots={key: _marked(plots, Markup) for key, plots in _plots(results.results).items()},
         agreement=results.agreement,
@@ -88,13 +88,6 @@ def _lead(results: Results) -> str:
 
 def _many(n: int, what: str) -> str:
     return f"{n} {what}{'' if n == 1 else 's'}"
-
-
-def _by_environment(results: Results) -> list[Evaluation]:
-    """Each environment's teachers, then its baselines."""
-    rows = [*results.results, *results.baselines]
-    order = list(dict.fromkeys(row.env for row in rows))
-    return sorted(rows, key=lambda row: order.index(row.env))
 
 
 def _by_teacher(rows: Sequence[Evaluation]) -> list[tuple[str, list[Evaluation]]]:
@@ -145,8 +138,3 @@ def _format(value: float, kind: str) -> str:
     if kind == "seconds":
         return f"{1000 * value:.0f} ms" if value < 1 else f"{value:.1f} s"
     return f"{value:,.0f}" if kind == "count" else f"{value:.2f}"
-
-
-def _short(env_id: str) -> str:
-    """``GoToDoor-6x6-v0``: what all share says nothing."""
-    return visible(env_id.removeprefix("MiniGrid-"))

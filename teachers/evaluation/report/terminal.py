@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from teachers.evaluation.findings import percent
@@ -15,38 +16,51 @@ if TYPE_CHECKING:
 
 
 def summarise(results: Results) -> RenderableType:
-    """One table, baselines dimmed, then a verdict and the findings for each teacher."""
+    """A table for each environment, then a verdict and the findings for each teacher on it."""
     from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(caption="in brackets: 95% interval", caption_justify="left")
-    table.add_column("teacher")
-    table.add_column("environment")
-    for title in ("top-1", "mass", "success", "valid", "$ / 1,000"):
-        table.add_column(title, justify="right")
-    for row in (*results.baselines, *results.results):
-        table.add_row(*_cells(row), style="dim" if row.baseline else "")
-    lines: list[RenderableType] = [table]
-    for row in results.results:
-        words = " ".join([row.verdict.text, *(finding.text for finding in row.findings)])
-        head = Text(f"\n{row.teacher} on {row.env}: {row.verdict.level}. ", style="bold")
-        lines.append(head.append(words, style="not bold"))
-    return Group(*lines)
+    parts: list[RenderableType] = []
+    for env, group in groupby(results.by_environment(), key=lambda row: row.env):
+        rows = list(group)
+        parts.append(_table(env, rows))
+        for row in rows:
+            if not row.baseline:
+                words = " ".join([row.verdict.text, *(finding.text for finding in row.findings)])
+                head = Text(f"{row.teacher}: {row.verdict.level}. ", style="bold")
+                parts.append(head.append(words + "\n", style="not bold"))
+    parts.append(Text("In brackets: 95% interval. Dimmed: baselines.", style="dim"))
+    return Group(*parts)
 
 
-def _cells(row: Evaluation) -> list[str]:
-    name = f"{row.teacher} (baseline)" if row.baseline else row.teacher
-    shares = [share(value) for value in (row.top1, row.mass, row.success, row.valid)]
-    return [name, row.env, *shares, dollars(row.cost.usd_per_1000 if row.cost else None)]
+def _table(env: str, rows: list[Evaluation]) -> RenderableType:
+    from rich import box
+    from rich.table import Table
+
+    title = f"{short(env)}, {rows[0].states} states"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    table.add_column("teacher", overflow="fold", min_width=12)
+    for name in ("top-1", "mass", "success", "valid", "$/1,000"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        measures = (row.top1, row.mass, row.success, row.valid)
+        shares = [share(value).replace(" ", "\n") for value in measures]
+        price = dollars(row.cost.usd_per_1000 if row.cost else None)
+        table.add_row(row.teacher, *shares, price, style="dim" if row.baseline else "")
+    return table
+
+
+def short(env_id: str) -> str:
+    """``GoToDoor-6x6-v0``: what all share says nothing."""
+    return env_id.removeprefix("MiniGrid-")
 
 
 def share(estimate: Estimate | None) -> str:
-    """``96% [92, 98]``; a dash where nothing was measured."""
+    """``96% [92–98]``; a dash where nothing was measured."""
     if estimate is None:
         return "–"
     low, high = (percent(end).rstrip("%") for end in (estimate.low, estimate.high))
-    return f"{percent(estimate.value)} [{low}, {high}]"
+    return f"{percent(estimate.value)} [{low}–{high}]"
 
 
 def dollars(price: float | None) -> str:

@@ -70,15 +70,14 @@ class Entry(NamedTuple):
 
 
 def schema(images: bool) -> pa.Schema:
-    """The columns, with what Hugging Face's ``datasets`` wants to know of them."""
-    columns = SCHEMA.append(IMAGE) if images else SCHEMA
-    features = {field.name: _feature(field.type) for field in columns}
+    """The columns; with pictures, also what Hugging Face's ``datasets`` needs to decode them."""
+    columns = SCHEMA
+    metadata = {"lvlm2p": json.dumps({"format": "lvlm2p-labels", "version": FORMAT_VERSION})}
     if images:
+        columns = columns.append(IMAGE)
+        features = {field.name: _feature(field.type) for field in columns}
         features["image"] = {"_type": "Image"}
-    metadata = {
-        "lvlm2p": json.dumps({"format": "lvlm2p-labels", "version": FORMAT_VERSION}),
-        "huggingface": json.dumps({"info": {"features": features}}),
-    }
+        metadata["huggingface"] = json.dumps({"info": {"features": features}})
     return columns.with_metadata(metadata)
 
 

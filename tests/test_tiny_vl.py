@@ -120,7 +120,7 @@ def test_stated_probabilities_sum_to_one_and_peak_on_the_optimal_set(n: int) -> 
 
 @pytest.mark.parametrize("task", tokens.TASKS)
 def test_training_sees_the_pictures_that_a_teacher_sees(task: str) -> None:
-    tiles, missions, ahead, grids, facts = data.collect((task, 6, 12, 5))
+    tiles, missions, ahead, grids, facts = data.collect((task, 6, 12, 5, False))
     pictures = [np.frombuffer(tile, np.uint8).reshape(32, 32, 3) for tile in tiles]
     views = [view for view, _ in data.poses(task, 6, 12, 5)]
     for view, grid, fact in zip(views, grids, facts, strict=True):

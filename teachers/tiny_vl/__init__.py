@@ -9,6 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
 from envs import Task
 from teachers.chat.in_process import TransformersOptions, TransformersTeacher
 from teachers.context import Status
@@ -28,6 +30,10 @@ class TinyVLOptions(TransformersOptions):
     """The only words that it knows."""
     shots: Literal[None, 0] = None
     """It was taught without examples."""
+    max_tokens: int | None = Field(default=48, ge=1)
+    """Longest answer, in tokens; its own have 19 at most."""
+    reask: int = Field(default=0, ge=0, le=3)
+    """How often an answer that can't be used is asked again; it never learnt to be corrected."""
 
 
 class TinyVLTeacher(TransformersTeacher):

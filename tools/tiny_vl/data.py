@@ -6,7 +6,9 @@ task itself (``Task.scene``, ``Task.planner``), pictures from ``View.image``: ea
 32-pixel tiles, and a state is stored as the numbers of its distinct tiles.
 
 Held out are *layouts* (everything but the agent and the mission), never single states: one in ten
-by its hash; of LavaGap, which has few layouts, the gaps that :func:`held_out_gap` names.
+by its hash; of LavaGap, which has few layouts, the gaps that :func:`held_out_gap` names. Because
+they are so few that a model would learn them by heart, LavaGap is also practised in rooms that the
+environment never makes: other strips, two gaps, scattered lava, other goals (:func:`practice`).
 """
 
 from __future__ import annotations
@@ -29,15 +31,21 @@ from tools.tiny_vl.tokens import DIRECTIONS, TASKS
 SIDES = (5, 6, 7, 8)
 SIDE_WEIGHTS = {5: 0.16, 6: 0.44, 7: 0.14, 8: 0.26}
 """How often a batch shows grids of each side."""
-TASK_WEIGHTS = {"lava-gap": 0.15, "dynamic-obstacles": 0.3, "fetch": 0.28, "go-to-door": 0.27}
+TASK_WEIGHTS = {"lava-gap": 0.2, "dynamic-obstacles": 0.28, "fetch": 0.28, "go-to-door": 0.24}
+"""How often a batch shows each task."""
+PRACTICE = 5_000
+"""Practice states of LavaGap of each side."""
+SHARES = {"lava-gap": 0.0375, "dynamic-obstacles": 0.3, "fetch": 0.28, "go-to-door": 0.27}
+"""How much of the data each task is."""
 POSES = 6
 """Agent poses taken from one layout."""
 FACTS = (
     "task", "mission", "agent_row", "agent_column", "agent_direction",
-    "target_row", "target_column", "ahead", "optimal", "held_out",
+    "target_row", "target_column", "ahead", "optimal", "use",
 )  # fmt: skip
 """Columns of the table of facts. ``optimal``: a bit for each of the task's actions; ``mission`` and
-``ahead`` number the texts in :class:`States`."""
+``ahead`` number the texts in :class:`States`; ``use`` is LEARN, HELD_OUT or PRACTISE."""
+LEARN, HELD_OUT, PRACTISE = range(3)
 
 
 def variants(task: str, side: int) -> list[tuple[str, dict[str, Any]]]:
@@ -78,22 +86,64 @@ def poses(task: str, side: int, n: int, seed: int) -> Iterator[tuple[View, bool]
     while made < n:
         env = envs[rng.integers(len(envs))]
         env.reset(seed=int(rng.integers(2**31)))
-        base: Any = env.unwrapped
-        cells = [
-            (x, y)
-            for x in range(1, side - 1)
-            for y in range(1, side - 1)
-            if base.grid.get(x, y) is None
-        ]
-        kept = held_out(task, base)
-        for _ in range(min(POSES, n - made)):
-            base.agent_pos = np.array(cells[rng.integers(len(cells))])
-            base.agent_dir = int(rng.integers(4))
-            view = view_of(env)
-            if view.task.plan(view).distance is None:
-                continue
+        kept = held_out(task, env.unwrapped)
+        for view in _agent_anywhere(env, min(POSES, n - made), rng):
             yield view, kept
             made += 1
+
+
+def practice(side: int, n: int, seed: int) -> Iterator[tuple[View, bool]]:
+    """``n`` views of LavaGap in rooms that are none of its layouts, as :func:`poses` gives them."""
+    rng = np.random.default_rng([seed, side])
+    env_id, kwargs = variants("lava-gap", side)[0]
+    env = make_env(env_id, **kwargs)
+    made = 0
+    while made < n:
+        env.reset(seed=0)
+        if not _rebuild(env.unwrapped, rng):
+            continue
+        for view in _agent_anywhere(env, min(POSES, n - made), rng):
+            yield view, False
+            made += 1
+
+
+def _rebuild(base: Any, rng: np.random.Generator) -> bool:
+    """Another room: a goal, and lava in a strip with one or two gaps or scattered. False where it
+    is one of LavaGap's own."""
+    from minigrid.core.world_object import Goal, Lava
+
+    side = base.width
+    inside = range(1, side - 1)
+    for x in inside:
+        for y in inside:
+            base.grid.set(x, y, None)
+    corner = (side - 2, side - 2)
+    goal = corner if rng.random() < 0.6 else tuple(int(v) for v in rng.integers(1, side - 1, 2))
+    line = int(rng.integers(1, side - 1))
+    upright = rng.random() < 0.6
+    if rng.random() < 0.7:
+        gaps = rng.choice(side - 2, int(rng.integers(1, 3)), replace=False) + 1
+        cells = {(line, y) if upright else (y, line) for y in inside if y not in gaps}
+    else:
+        gaps = np.zeros(0, np.int64)
+        cells = {(int(x), int(y)) for x, y in rng.integers(1, side - 1, (side - 1, 2))}
+    for cell in cells - {goal}:
+        base.grid.set(*cell, Lava())
+    base.grid.set(*goal, Goal())
+    return not (goal == corner and upright and len(gaps) == 1)
+
+
+def _agent_anywhere(env: Any, n: int, rng: np.random.Generator) -> Iterator[View]:
+    """Up to ``n`` views of the room with the agent on a free cell, where success is in reach."""
+    base = env.unwrapped
+    inside = range(1, base.width - 1)
+    cells = [(x, y) for x in inside for y in inside if base.grid.get(x, y) is None]
+    for _ in range(n if cells else 0):
+        base.agent_pos = np.array(cells[rng.integers(len(cells))])
+        base.agent_dir = int(rng.integers(4))
+        view = view_of(env)
+        if view.task.plan(view).distance is not None:
+            yield view
 
 
 def cut(picture: NDArray[np.uint8], tile: int = 32) -> NDArray[np.uint8]:
@@ -118,21 +168,27 @@ class States:
     def __post_init__(self) -> None:
         self.actions = {name: task_named(name).action_names for name in TASKS}
         self._rows = {
-            (side, task, kept): np.flatnonzero((f[:, 0] == task) & (f[:, 9] == kept))
+            (side, task, use): np.flatnonzero((f[:, 0] == task) & (f[:, 9] == use))
             for side, f in self.facts.items()
             for task in range(len(TASKS))
-            for kept in (0, 1)
+            for use in (LEARN, HELD_OUT, PRACTISE)
         }
 
-    def learnt(self, side: int, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
-        """Rows of ``n`` states to learn from, tasks mixed by their weights."""
+    def learnt(
+        self, side: int, n: int, rng: np.random.Generator, practice: bool = False
+    ) -> NDArray[np.intp]:
+        """Rows of ``n`` states to learn from, tasks mixed by their weights; with ``practice``
+        most of LavaGap's are practice rooms."""
         weights = np.array([TASK_WEIGHTS[task] for task in TASKS])
         tasks = rng.choice(len(TASKS), n, p=weights / weights.sum())
-        return np.array([rng.choice(self._rows[side, int(task), 0]) for task in tasks])
+        practised = (tasks == TASKS.index("lava-gap")) & (rng.random(n) < 0.7 * practice)
+        uses = np.where(practised, PRACTISE, LEARN)
+        pairs = zip(tasks.tolist(), uses.tolist(), strict=True)
+        return np.array([rng.choice(self._rows[side, task, use]) for task, use in pairs])
 
     def held(self, side: int, task: int) -> NDArray[np.intp]:
         """Rows of the held-out states of one task."""
-        return self._rows[side, task, 1]
+        return self._rows[side, task, HELD_OUT]
 
     def save(self, path: Path) -> None:
         """Write everything to one ``.npz`` file."""
@@ -165,7 +221,7 @@ class Numbers(dict[Any, int]):
         return self[thing]
 
 
-def facts_of(view: View, missions: Numbers, ahead: Numbers, kept: bool) -> list[int]:
+def facts_of(view: View, missions: Numbers, ahead: Numbers, use: int) -> list[int]:
     """A row of :data:`FACTS`."""
     task = view.task
     assert task.scene is not None
@@ -181,19 +237,23 @@ def facts_of(view: View, missions: Numbers, ahead: Numbers, kept: bool) -> list[
         scene["target_column"],
         ahead[scene["ahead"]],
         sum(1 << i for i, name in enumerate(task.action_names) if name in best),
-        int(kept),
+        use,
     ]
 
 
-def collect(job: tuple[str, int, int, int]) -> tuple[list[bytes], list[str], list[str], Any, Any]:
-    """States of one (task, side, n, seed), with the tiles and texts that they number."""
-    task, side, n, seed = job
+def collect(
+    job: tuple[str, int, int, int, bool],
+) -> tuple[list[bytes], list[str], list[str], Any, Any]:
+    """States of one (task, side, n, seed, practice), with the tiles and texts that they number."""
+    task, side, n, seed, practised = job
     tiles, missions, ahead = Numbers(), Numbers(), Numbers()
     grids, facts = [], []
-    for view, kept in poses(task, side, n, seed):
+    states = practice(side, n, seed) if practised else poses(task, side, n, seed)
+    for view, kept in states:
         blocks = cut(view.image()).reshape(side * side, -1)
         grids.append([tiles[block.tobytes()] for block in blocks])
-        facts.append(facts_of(view, missions, ahead, kept))
+        use = PRACTISE if practised else HELD_OUT if kept else LEARN
+        facts.append(facts_of(view, missions, ahead, use))
     shape = (len(grids), side, side)
     return (
         list(tiles),
@@ -207,23 +267,25 @@ def collect(job: tuple[str, int, int, int]) -> tuple[list[bytes], list[str], lis
 def make_states(n: int, seed: int, workers: int = 1) -> States:
     """About ``n`` states of all tasks and sides.
 
-    LavaGap gets a quarter of its share: it has few states, 384 of them at 6x6.
+    LavaGap gets few, since it has few: 384 at 6x6; and practice beside them.
     """
     jobs = [
         (
             task,
             side,
-            int(n / len(SIDES) * TASK_WEIGHTS[task] / (4 if task == "lava-gap" else 1)),
+            int(n / len(SIDES) * SHARES[task]),
             seed,
+            False,
         )
         for side in SIDES
         for task in TASKS
     ]
+    jobs += [("lava-gap", side, PRACTICE, seed, True) for side in SIDES]
     tiles, missions, ahead = Numbers(), Numbers(), Numbers()
     grids: dict[int, list[Any]] = {side: [] for side in SIDES}
     facts: dict[int, list[Any]] = {side: [] for side in SIDES}
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for (_, side, _, _), part in zip(jobs, pool.map(collect, jobs), strict=True):
+        for (_, side, _, _, _), part in zip(jobs, pool.map(collect, jobs), strict=True):
             part_tiles, part_missions, part_ahead, part_grids, part_facts = part
             grids[side].append(np.array([tiles[t] for t in part_tiles], np.uint8)[part_grids])
             part_facts[:, 1] = np.array([missions[m] for m in part_missions])[part_facts[:, 1]]

@@ -33,9 +33,10 @@ class Pupil:
             self.tokenizer, states.actions, states.missions, states.ahead
         )
 
-    def loss(self, side: int, rows: NDArray[np.intp]) -> tuple[Tensor, Losses]:
-        """What the states ``rows`` of size ``side`` cost; and in parts: each loss, and for each
-        kind of answer whether it was right from the first token to the last, state by state."""
+    def loss(self, side: int, rows: NDArray[np.intp], heads: bool = True) -> tuple[Tensor, Losses]:
+        """What the states ``rows`` of size ``side`` cost, with or without the training heads; and
+        in parts: each loss, and for each kind of answer whether it was right from the first token
+        to the last, state by state."""
         facts = self.states.facts[side][rows]
         grids = torch.from_numpy(self.states.grids[side][rows].astype(np.int64))
         batch = self.lessons.batch(facts, side, side)
@@ -45,14 +46,18 @@ class Pupil:
         embeds = torch.cat([embeds[:, : image.start], seen, embeds[:, image.stop :]], 1)
         hidden, tapped = model.read(self.model, embeds, batch.positions, batch.mask(), image, deep)
         logits = self.model.lm_head(hidden[batch.where])
+        answer = answer_loss(logits, batch) / len(rows)
+        right = right_answers(logits, batch, len(rows))
+        if not heads:
+            return answer, {"answer": answer, **right}
         losses = {
-            "answer": answer_loss(logits, batch) / len(rows),
+            "answer": answer,
             "tile": F.cross_entropy(self.heads.tile(seen).flatten(0, 1), grids.flatten()),
             "place": self._place_loss(seen, side),
             "point": self._point_loss(tapped[:, image], facts, side),
         }
-        total = losses["answer"] + 2 * losses["tile"] + losses["place"] + 2 * losses["point"]
-        return total, {**losses, **right_answers(logits, batch, len(rows))}
+        total = answer + 2 * losses["tile"] + losses["place"] + 2 * losses["point"]
+        return total, {**losses, **right}
 
     def _place_loss(self, seen: Tensor, side: int) -> Tensor:
         """Each visual token tells its row and its column."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,36 @@ from tools.tiny_vl.export import export
 from tools.tiny_vl.muon import Muon
 from tools.tiny_vl.pupil import Pupil
 
-WARM_UP = 100
-"""Steps until the learning rate is reached."""
-COOL_DOWN = 0.45
-"""Last share of the steps, in which it goes to zero."""
+WARM_UP = 50
+"""Steps until a stage's learning rate is reached."""
 CLIP = 2.0
 """Largest norm of a gradient."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the training, with optimizers of its own.
+
+    First the model learns to see, with the training heads, at a constant rate; then to answer,
+    without them, with practice rooms, at a rate that falls to zero.
+    """
+
+    steps: int
+    lr: float
+    heads: bool
+    practice: bool
+    falls: bool
+
+    def rate(self, step: int) -> float:
+        """The learning rate at ``step``."""
+        left = 1 - step / self.steps if self.falls else 1.0
+        return self.lr * min((step + 1) / WARM_UP, left)
+
+
+STAGES = (
+    Stage(steps=985, lr=3e-3, heads=True, practice=False, falls=False),
+    Stage(steps=640, lr=2.5e-3, heads=False, practice=True, falls=True),
+)
 
 
 def optimizers(pupil: Pupil, lr: float) -> list[torch.optim.Optimizer]:
@@ -36,27 +61,23 @@ def optimizers(pupil: Pupil, lr: float) -> list[torch.optim.Optimizer]:
     return [Muon(inner, lr), adam]
 
 
-def rate(step: int, steps: int) -> float:
-    """The learning rate's factor at ``step``."""
-    return min(1.0, (step + 1) / WARM_UP, (1 - step / steps) / COOL_DOWN)
-
-
 def train(
-    states: data.States, out: Path, *, steps: int, batch: int, lr: float, seed: int, every: float
+    pupil: Pupil, stage: Stage, out: Path, rng: np.random.Generator, batch: int, every: float
 ) -> None:
-    """Train, tell how it goes, and export to ``out`` every ``every`` seconds and at the end."""
-    pupil = Pupil(states, seed)
-    opts = optimizers(pupil, lr)
-    rng = np.random.default_rng(seed)
+    """One stage: train, tell how it goes, export to ``out`` every ``every`` seconds and at the
+    end."""
+    states = pupil.states
+    opts = optimizers(pupil, stage.lr)
     sides = sorted(states.grids)
     chances = np.array([data.SIDE_WEIGHTS[side] for side in sides])
     began = exported = time.time()
     told: list[dict[str, float]] = []
-    for step in range(steps):
+    for step in range(stage.steps):
         for group in (group for opt in opts for group in opt.param_groups):
-            group["lr"] = lr * rate(step, steps)
+            group["lr"] = stage.rate(step)
         side = int(rng.choice(sides, p=chances / chances.sum()))
-        loss, parts = pupil.loss(side, states.learnt(side, batch, rng))
+        rows = states.learnt(side, batch, rng, stage.practice)
+        loss, parts = pupil.loss(side, rows, stage.heads)
         for opt in opts:
             opt.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
@@ -64,11 +85,11 @@ def train(
         for opt in opts:
             opt.step()
         told.append({name: float(part.detach().mean()) for name, part in parts.items()})
-        if (step + 1) % 100 == 0:
+        if (step + 1) % 50 == 0:
             means = {name: float(np.mean([one[name] for one in told])) for name in told[0]}
-            print(f"{step + 1}/{steps} {time.time() - began:.0f}s {_line(means)}", flush=True)
+            print(f"{step + 1}/{stage.steps} {time.time() - began:.0f}s {_line(means)}", flush=True)
             told.clear()
-        if time.time() - exported > every or step + 1 == steps:
+        if time.time() - exported > every or step + 1 == stage.steps:
             for shown in sides:
                 for task, shares in pupil.examine(shown, 128).items():
                     print(f"  held out {shown}x{shown} {task}: {_line(shares)}", flush=True)
@@ -86,9 +107,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=CHECKPOINT)
     parser.add_argument("--data", type=Path, default=Path("runs/tiny_vl/states.npz"))
     parser.add_argument("--states", type=int, default=240_000, help="states to draw, if no data")
-    parser.add_argument("--steps", type=int, default=1906)
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--every", type=float, default=420.0, help="seconds between checkpoints")
     args = parser.parse_args()
     torch.set_num_threads(1)  # two threads of so small a model wait for each other
@@ -96,16 +115,11 @@ def main() -> None:
         print(f"drawing {args.states:,} states into {args.data}", flush=True)
         data.make_states(args.states, seed=0, workers=2).save(args.data)
     began = time.time()
-    train(
-        data.States.load(args.data),
-        args.out,
-        steps=args.steps,
-        batch=args.batch,
-        lr=args.lr,
-        seed=args.seed,
-        every=args.every,
-    )
-    run = {"seed": args.seed, "steps": args.steps, "batch": args.batch, "lr": args.lr}
+    pupil = Pupil(data.States.load(args.data), args.seed)
+    rng = np.random.default_rng(args.seed)
+    for stage in STAGES:
+        train(pupil, stage, args.out, rng, args.batch, args.every)
+    run = {"seed": args.seed, "batch": args.batch, "steps": sum(stage.steps for stage in STAGES)}
     run["seconds"] = round(time.time() - began)
     (args.out / "training.json").write_text(json.dumps(run) + "\n", "utf-8")
     print("measure it and write its card: python -m tools.tiny_vl.evaluate --card")

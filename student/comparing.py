@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -221,8 +222,11 @@ def final(group: Group, config: CompareConfig) -> Final | None:
 
 
 def notes(groups: Sequence[Group], metric: str) -> tuple[str, ...]:
-    """Warnings, each a sentence."""
+    """What limits the numbers, each a sentence."""
     said = []
+    frames = [list(curve) for group in groups for curve in group.curves(metric)]
+    coarsest = max(max(b - a for a, b in pairwise([0, *each])) for each in frames)
+    said.append(f"{metric} is known every {coarsest:,} frames: no count is finer than that.")
     single = [group.name for group in groups if len(group.runs) == 1]
     if single:
         said.append(

@@ -147,20 +147,21 @@ def table(comparison: Comparison) -> RenderableType:
     parts: list[RenderableType] = []
     for env in dict.fromkeys(row.group.env for row in comparison.rows):
         rows = [row for row in comparison.rows if row.group.env == env]
-        grid = Table(box=box.SIMPLE_HEAD, title=env, title_justify="left", title_style="bold")
-        grid.add_column("", overflow="fold", min_width=20)
-        grid.add_column("seeds", justify="right")
-        grid.add_column("final\nsuccess", justify="right")
+        grid = Table(
+            box=box.SIMPLE_HEAD, pad_edge=False, title=env, title_justify="left", title_style="bold"
+        )
+        grid.add_column("", overflow="fold")
+        grid.add_column("final\nsuccess", justify="right", no_wrap=True)
         for threshold in comparison.thresholds:
-            grid.add_column(f"to {threshold:g}", justify="right")
+            grid.add_column(f"frames\nto {threshold:g}", justify="right", no_wrap=True)
         for row in rows:
-            grid.add_row(row.group.name, str(len(row.group.runs)), _final(row), *_cells(row))
+            grid.add_row(row.group.name, _final(row), *_cells(row))
         parts.append(grid)
         for base in dict.fromkeys(row.baseline for row in rows if row.baseline is not None):
             parts.append(f"×: how many times fewer frames than {base}.")
     parts.append(
-        f"To {comparison.thresholds[0]:g}: frames until {comparison.metric} first is so high, the median over the seeds (how "
-        "many of them got there). Final success: mean and 95% interval."
+        f"Frames until {comparison.metric} first is so high: median over the seeds (how many of "
+        "them got there). Final success: mean over the seeds and 95% interval."
     )
     parts += comparison.notes
     parts.append(f"{comparison.out / 'curves.png'}  {comparison.out / 'compare.json'}")

@@ -39,9 +39,9 @@ def bootstrap(
     rows = np.asarray(values, np.float64)
     if len(rows) < 2:
         return None
-    drawn = np.random.default_rng(seed).integers(len(rows), size=(resamples, len(rows)))
-    counts = np.stack([(drawn == row).sum(1) for row in range(len(rows))], axis=1)
-    low, high = np.quantile(counts @ rows / len(rows), [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    n = len(rows)
+    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
+    low, high = np.quantile(counts @ rows / n, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     return low, high
 
 

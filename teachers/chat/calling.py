@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -66,19 +67,16 @@ class Caller:
             return Reply.from_json(kept)
         if self.budget is not None and not self.budget.admit():
             raise Fault("budget", self.budget.spent or "the budget is spent", blame="request")
-        reply = None
+        answered = False
         try:
-            reply = await self._insist(request)
+            reply = await self._insist(request, key)
+            answered = True
         finally:
-            if reply is None and self.budget is not None:
+            if not answered and self.budget is not None:
                 self.budget.release()
-        if self.journal is not None:
-            self.journal.put_reply(key, reply.to_json())
-        if self.budget is not None:
-            self.budget.charge(reply.cost_usd)
         return reply
 
-    async def _insist(self, request: Request) -> Reply:
+    async def _insist(self, request: Request, key: str) -> Reply:
         patience = _Patience(0 if self._losing >= self.give_up_after else self.retries)
         try:
             async for attempt in AsyncRetrying(
@@ -88,7 +86,7 @@ class Caller:
                 reraise=True,
             ):
                 with attempt:
-                    reply = await self._once(request)
+                    reply = await self._once(request, key)
         except Fault as fault:
             self._note(fault)
             raise
@@ -96,12 +94,19 @@ class Caller:
         self._losing = self._rejected = 0
         return reply
 
-    async def _once(self, request: Request) -> Reply:
+    async def _once(self, request: Request, key: str) -> Reply:
+        """One call. Once it is sent it is seen through, even if nobody waits for it any more: its
+        reply is paid for, and the journal must have it."""
         if self.hopeless is not None:
             raise Hopeless(self.hopeless)
         lane = await self.gate.enter()
         if lane is None:
             raise Hopeless(self._no_key_left())
+        call = asyncio.ensure_future(self._send(request, key, lane))
+        call.add_done_callback(_seen)
+        return await asyncio.shield(call)
+
+    async def _send(self, request: Request, key: str, lane: Lane) -> Reply:
         entered = time.monotonic()
         reply: Reply | None = None
         try:
@@ -111,6 +116,10 @@ class Caller:
             raise
         finally:
             self.gate.leave(lane, None if reply is None else reply.tokens)
+        if self.journal is not None:
+            self.journal.put_reply(key, reply.to_json())
+        if self.budget is not None:
+            self.budget.charge(reply.cost_usd)
         return reply
 
     def _blame(self, fault: Fault, lane: Lane, entered: float) -> None:
@@ -134,6 +143,12 @@ class Caller:
         reasons = [lane.dead for lane in self.gate.lanes if lane.dead]
         many = f"all {len(reasons)} keys are of no use; the last: " if len(reasons) > 1 else ""
         return f"{many}{reasons[-1]}"
+
+
+def _seen(call: asyncio.Future[Reply]) -> None:
+    """Look at a call's error, so that one nobody waits for is not reported as lost."""
+    if not call.cancelled():
+        call.exception()
 
 
 class _Patience:

@@ -13,7 +13,7 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from teachers.chat.capabilities import Capabilities
@@ -52,7 +52,7 @@ class Client:
     temperature: float | None
     reasoning_effort: str | None
     timeout: float
-    keys: Sequence[str] = ()
+    keys: Sequence[str] = field(default=(), repr=False)
 
     async def call(self, request: Request, key: str | None) -> Reply:
         """Send ``request`` once.

@@ -57,7 +57,7 @@ class Allowance:
 class Lane:
     """One key's share of the traffic."""
 
-    key: str | None
+    key: str | None = field(repr=False)
     limit: float = START
     growing: bool = True
     """Still doubling: the provider has never complained."""

@@ -52,7 +52,9 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{folder / 'state.json'} can't be read ({error}): {ADVICE}") from None
+        raise CheckpointError(
+            f"{folder / 'state.json'} can't be read ({error}): {ADVICE}"
+        ) from None
     if not isinstance(head, dict) or head.get("format") != FORMAT:
         found = head.get("format") if isinstance(head, dict) else None
         raise CheckpointError(

@@ -5,7 +5,6 @@ Kept free of heavy imports: the command line reads this file to print its help.
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,7 +48,7 @@ class TrainConfig(Asking):
     """The reinforcement-learning algorithm."""
 
     frames: int = Field(default=20_000, gt=0)
-    """Environment steps to train for, all environments together; whole rollouts, never more."""
+    """Environment steps to train for, all environments together; the last rollout is shorter."""
 
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Seed of the weights, the episodes and every random choice."""
@@ -104,11 +103,14 @@ class TrainConfig(Asking):
 
     kl_schedule: Literal["constant", "linear", "exponential", "caught-up"] = "caught-up"
     """How the weight falls. caught-up: constant until the student's evaluated return reaches the
-    teacher's, then linearly to 0 over --kl-frames; linear and exponential: over the first
-    --kl-frames (exponential: to a hundredth)."""
+    teacher's, then linearly over --kl-frames; linear and exponential: over the first --kl-frames
+    (exponential: to a hundredth)."""
 
     kl_frames: int = Field(default=4_000, gt=0)
     """How many frames the fall takes."""
+
+    kl_floor: float = Field(default=0.2, ge=0, le=1)
+    """The share of --kl-coef below which the weight never falls; 0: the teacher falls silent."""
 
     kl_target: Literal["soft", "sharpened", "argmax"] = "argmax"
     """What is distilled: the label as it is, its third power renormalised, or its best action."""
@@ -170,13 +172,6 @@ class TrainConfig(Asking):
                 self.__dict__[name] = value
         return self
 
-    @property
-    def rollout(self) -> tuple[int, int]:
-        """Steps and environments of one rollout; a run shorter than a rollout makes it shorter."""
-        assert self.n_steps is not None
-        return min(self.n_steps, math.ceil(self.frames / self.n_envs)), self.n_envs
-
     def what_counts(self) -> dict[str, Any]:
         """The options that decide what is learned, as JSON values."""
-        options = self.model_dump(mode="json", exclude=UNSEEN)
-        return options | {"n_steps": self.rollout[0]}
+        return self.model_dump(mode="json", exclude=UNSEEN)

@@ -100,8 +100,6 @@ def _centred_places(width: int, height: int) -> NDArray[Any]:
             for y in range(height):
                 to_x, to_y = x - back * dx - right * dy, y - back * dy + right * dx
                 inside = (to_x >= 0) & (to_x < width) & (to_y >= 0) & (to_y < height)
-                places[x, y, direction] = np.where(
-                    inside, to_x * height + to_y, width * height + 1
-                )
+                places[x, y, direction] = np.where(inside, to_x * height + to_y, width * height + 1)
     places[..., (back == 0) & (right == 0)] = width * height
     return places.reshape(-1, back.size)

@@ -83,9 +83,7 @@ def greedy(network: Network, encoder: Encoder) -> Policy:
     """The student alone, always taking its most probable action."""
 
     @torch.no_grad()
-    def act(
-        observation: Observation, env: VectorEnv, active: NDArray[np.bool_]
-    ) -> NDArray[Any]:
+    def act(observation: Observation, env: VectorEnv, active: NDArray[np.bool_]) -> NDArray[Any]:
         cells, words = encoder(observation)
         logits = network.policy(torch.from_numpy(cells), torch.from_numpy(words))
         result: NDArray[Any] = logits.argmax(1).numpy()

@@ -24,15 +24,11 @@ GAIN = 20.0
 few hundred steps must be enough to turn a random vector around."""
 
 
-class Network(nn.Module):
-    """Actor and critic for ``cells`` cells and ``actions`` actions, with hidden layers of ``hidden``.
+class Tower(nn.Module):
+    """From cells and words to ``outputs`` numbers."""
 
-    Any grid size: of the parameters only the first layers' depend on it.
-    """
-
-    def __init__(self, cells: int, actions: int, hidden: int) -> None:
+    def __init__(self, cells: int, hidden: int, outputs: int, gain: float) -> None:
         super().__init__()
-        self.cells, self.actions, self.hidden = cells, actions, hidden
         # A cell's vector is the sum of its object's, its colour's and its state's.
         channels = CHANNELS + MEANING
         self.objects = _small(channels, 16, 1, 1)
@@ -40,32 +36,55 @@ class Network(nn.Module):
         self.states = _small(channels, 1, 1, 4)
         self.words = _small(WORDS, MEANING)
         self.order = nn.Parameter(torch.ones(MISSION_LENGTH, MEANING))
-        self.actor = _mlp(cells * (CHANNELS + 1) + MEANING, hidden, actions, gain=0.01)
-        self.critic = _mlp(cells * (CHANNELS + 1) + MEANING, hidden, 1, gain=1.0)
+        self.layers = _mlp(cells * (CHANNELS + 1) + MEANING, hidden, outputs, gain)
 
-    def features(self, cells: Tensor, words: Tensor) -> Tensor:
-        """Cells (B, cells) and words (B, any), both of any integer type, to (B, features)."""
-        cells, words = cells.long(), words.long()
+    def forward(self, cells: Tensor, words: Tensor) -> Tensor:
+        """Cells (B, cells) and words (B, length), int64, to (B, outputs)."""
         table = (self.objects + self.colours + self.states).view(-1, CELL_KINDS) * GAIN
-        length = int((words != 0).any(0).sum())
-        words = words[:, :length]
+        length = words.shape[1]
         vectors = nn.functional.embedding(words, self.words) * self.order[:length] * GAIN
         mission = (vectors * (words != 0).unsqueeze(2)).sum(1)
         # gather is several times faster than an embedding in the backward pass
         flat = cells.view(1, -1).expand(CHANNELS, -1)
         seen = table[:CHANNELS].gather(1, flat).view(CHANNELS, *cells.shape)
         meant = (mission @ table[CHANNELS:]).gather(1, cells)
-        return torch.cat([*seen, meant, mission], dim=1)
+        result: Tensor = self.layers(torch.cat([*seen, meant, mission], dim=1))
+        return result
+
+
+class Network(nn.Module):
+    """Actor and critic for ``cells`` cells and ``actions`` actions, with hidden layers of ``hidden``.
+
+    Any grid size: of the parameters only the first layers' depend on it. The two share nothing, so
+    that distillation, which teaches the actor alone, does not pull the critic's inputs away.
+    """
+
+    def __init__(self, cells: int, actions: int, hidden: int) -> None:
+        super().__init__()
+        self.cells, self.actions, self.hidden = cells, actions, hidden
+        self.actor = Tower(cells, hidden, actions, gain=0.01)
+        self.critic = Tower(cells, hidden, 1, gain=1.0)
 
     def policy(self, cells: Tensor, words: Tensor) -> Tensor:
-        """Logits (B, actions)."""
-        logits: Tensor = self.actor(self.features(cells, words))
+        """Logits (B, actions), for cells (B, cells) and words (B, any), of any integer type."""
+        logits: Tensor = self.actor(*_indices(cells, words))
         return logits
+
+    def value(self, cells: Tensor, words: Tensor) -> Tensor:
+        """Values (B,)."""
+        value: Tensor = self.critic(*_indices(cells, words))
+        return value.squeeze(1)
 
     def forward(self, cells: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (B, actions) and values (B,)."""
-        features = self.features(cells, words)
-        return self.actor(features), self.critic(features).squeeze(1)
+        cells, words = _indices(cells, words)
+        return self.actor(cells, words), self.critic(cells, words).squeeze(1)
+
+
+def _indices(cells: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
+    """As int64, the words without the zeros that all of them end with."""
+    words = words.long()
+    return cells.long(), words[:, : int((words != 0).any(0).sum())]
 
 
 def _small(*shape: int) -> nn.Parameter:

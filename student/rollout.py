@@ -162,4 +162,4 @@ def entropy_of(logits: Tensor) -> Any:
 
 def _values(network: Network, cells: Tensor, words: Tensor, batch: int = 1024) -> Tensor:
     pairs = zip(cells.split(batch), words.split(batch), strict=True)
-    return torch.cat([network(c, w)[1] for c, w in pairs])
+    return torch.cat([network.value(c, w) for c, w in pairs])

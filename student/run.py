@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import threading
 import time
@@ -235,12 +236,13 @@ def _train(run: Run, metrics: Metrics, bar: Progress, stop: threading.Event) -> 
     """The loop: collect, learn, write down, look how good it is, save."""
     config = run.config
     update = {"ppo": ppo.update, "a2c": a2c.update}[config.algo]
-    steps, n = config.rollout
+    assert config.n_steps is not None
     run.mark()
     _measure_teacher(run, bar, stop)
     run.mark()
     next_save, started = run.frames + config.checkpoint_every, time.monotonic() - run.seconds
-    while run.frames + steps * n <= max(config.frames, steps * n):
+    while run.frames < config.frames:
+        steps = min(config.n_steps, math.ceil((config.frames - run.frames) / config.n_envs))
         begun = time.monotonic()
         rollout = collect(
             run.env,
@@ -262,12 +264,12 @@ def _train(run: Run, metrics: Metrics, bar: Progress, stop: threading.Event) -> 
             run.network, run.optimizer, rollout, run.book, weight, config, run.generator
         )
 
-        before, run.frames = run.frames, run.frames + steps * n
+        before, run.frames = run.frames, run.frames + len(rollout.actions)
         run.observation = rollout.observation
         run.episodes.extend(zip(rollout.episode_returns, rollout.episode_lengths, strict=True))
         run.seconds = time.monotonic() - started
         row = {"frames": run.frames, "distill/lambda": weight, **losses, **_described(run)}
-        row["timing/frames_per_second"] = steps * n / (time.monotonic() - begun)
+        row["timing/frames_per_second"] = (run.frames - before) / (time.monotonic() - begun)
         if _due(config.eval_every, before, run.frames):
             row |= _evaluated(run)
         metrics.write(row)

@@ -53,7 +53,9 @@ def _check_same(folder: Path, now: dict[str, Any]) -> None:
         before, same_teacher = then["config"], then["teacher"] == now["teacher"]
     except FileNotFoundError:
         if not (folder / "config.yaml").is_file():
-            raise RunError(f"{folder} is not the folder of a run: there is no config.yaml") from None
+            raise RunError(
+                f"{folder} is not the folder of a run: there is no config.yaml"
+            ) from None
         return  # killed before it trained anything
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{folder / 'versions.json'} can't be read: {error}") from None

@@ -12,11 +12,13 @@ def kl_weight(config: TrainConfig, frames: int, caught_up_at: int | None) -> flo
     """Lambda after ``frames`` frames.
 
     ``caught_up_at``: the frame at which the student's evaluated return reached the teacher's; None
-    before that. From there the rewards take over, which can unlearn the teacher's errors.
+    before that. From there the rewards weigh more and can unlearn the teacher's errors; lambda does
+    not fall below ``kl_floor`` times its first value (docs/training.md says why).
     """
     if config.kl_schedule == "exponential":
-        return float(config.kl_coef * 0.01 ** min(1.0, frames / config.kl_frames))
+        return float(config.kl_coef * max(config.kl_floor, 0.01 ** (frames / config.kl_frames)))
     start = {"linear": 0, "caught-up": caught_up_at}.get(config.kl_schedule)
     if start is None:
         return config.kl_coef
-    return config.kl_coef * max(0.0, 1 - max(0, frames - start) / config.kl_frames)
+    left = 1 - max(0, frames - start) / config.kl_frames
+    return config.kl_coef * max(config.kl_floor, left)

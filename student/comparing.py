@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -32,7 +32,7 @@ class CompareConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, validate_default=True)
 
-    runs: Annotated[tyro.conf.Positional[list[Path]], Field(min_length=1)]
+    runs: tyro.conf.Positional[list[Path]]
     """Folders of runs. Those that differ only in their seeds are one group."""
 
     out: Path = Path("compare")
@@ -50,6 +50,13 @@ class CompareConfig(BaseModel):
 
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Decides the bootstrap samples."""
+
+    @field_validator("runs")
+    @classmethod
+    def _some(cls, runs: list[Path]) -> list[Path]:
+        if not runs:
+            raise ValueError("name the folder of at least one run")
+        return runs
 
     @field_validator("thresholds")
     @classmethod

@@ -1,0 +1,42 @@
+"""A run with labels made elsewhere ends with the weights of the run that made them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from student import TrainConfig, train
+from teachers.labelset import ExportConfig, ImportConfig
+
+
+def weights(tmp_path: Path, name: str, **options: object) -> dict[str, torch.Tensor]:
+    config = TrainConfig.model_validate(
+        {
+            "env": "MiniGrid-LavaGapS5-v0",
+            "teacher": "expert",
+            "teacher_args": {"error_rate": "0.05"},
+            "frames": 800,
+            "eval_episodes": 5,
+            "run_dir": tmp_path / name,
+            **options,
+        }
+    )
+    teacher = config.load_teacher(config.teacher)
+    result = train(config, teacher)
+    asked = result.as_json()["labels"]["asked"]
+    assert (asked == 0) == (name != "made"), "only the first run may ask"
+    return load_file(tmp_path / name / "student.safetensors")
+
+
+def test_exported_here_imported_there_same_weights(tmp_path: Path) -> None:
+    here, there, file = tmp_path / "here", tmp_path / "there", tmp_path / "labels.parquet"
+    made = weights(tmp_path, "made", store=here)
+    ExportConfig(store=here, out=file).run()
+    ImportConfig(store=there, file=file).run()
+    offline = weights(tmp_path, "offline", store=there, offline=True)
+    from_file = weights(tmp_path, "from-file", labels=file)
+    for other in (offline, from_file):
+        assert made.keys() == other.keys()
+        assert all(torch.equal(made[name], other[name]) for name in made)

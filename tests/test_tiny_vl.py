@@ -212,7 +212,8 @@ def test_the_dense_forward_of_training_is_the_model(network: Any, tokenizer: Any
 
 # --- the teacher ---------------------------------------------------------------------------------
 
-TOP1 = {"lava-gap": 0.97, "dynamic-obstacles": 0.93, "fetch": 0.97, "go-to-door": 0.97}
+TOP1 = {"lava-gap": 0.89, "dynamic-obstacles": 0.93, "fetch": 0.97, "go-to-door": 0.97}
+"""What its card promises. Two of LavaGap's eight layouts are held out: its weak spot."""
 
 
 @pytest.mark.parametrize("elicit", ["stated", "logprobs", "choice"])

@@ -48,7 +48,8 @@ def cell_numbers(symbols: NDArray[np.uint8]) -> Numbers:
     An environment that has no colours and states may use all 256 values of the first symbol.
     """
     kind, colour, state = np.moveaxis(symbols.astype(np.int16), -1, 0)
-    return (kind & 15) << 5 | ((colour ^ kind >> 4) & 7) << 2 | (state ^ kind >> 7) & 3
+    numbers: Numbers = (kind & 15) << 5 | ((colour ^ kind >> 4) & 7) << 2 | (state ^ kind >> 7) & 3
+    return numbers
 
 
 class Encoder:

@@ -120,13 +120,15 @@ class Advised:
             np.flatnonzero(active), views, self._teacher.label(views), strict=True
         ):
             lot = int(self._rng.integers(len(view.task.actions)))
-            good = isinstance(answer, Label)
-            chosen = view.task.action_named(answer.action) if good else view.task.actions[lot]
-            actions[i] = chosen.index
+            chosen = view.task.actions[lot]
             self.asked += 1
-            self.failed += not good
+            if isinstance(answer, Label):
+                chosen = view.task.action_named(answer.action)
+            else:
+                self.failed += 1
+            actions[i] = chosen.index
         return actions
 
 
-class Stopped(Exception):  # noqa: N818 (it is not an error)
+class Stopped(Exception):
     """Ctrl-C, seen at a moment at which the run can be saved."""

@@ -167,7 +167,7 @@ class LabelBook:
     # ---------------------------------------------------------------- for the loss
 
     def of(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Targets (B, actions) and whether there is one (B,), for rows as :meth:`rows` gave them."""
+        """Targets (B, actions) and whether there is one (B,), for what :meth:`rows` gave."""
         if not len(self.states):
             return torch.zeros(len(rows), self.states["targets"].shape[1]), rows != rows
         known = rows.clamp(min=0)

@@ -1,7 +1,8 @@
 """What a run writes down: metrics.csv, timing.csv and TensorBoard events, under CleanRL's names.
 
 metrics.csv holds what the seed decides: the same run gives the same bytes, whether it was
-interrupted or not. What depends on the machine, and on what the store already had, is in timing.csv.
+interrupted or not. What depends on the machine, or on what the store already had, is in
+timing.csv.
 """
 
 from __future__ import annotations
@@ -93,4 +94,4 @@ def _event_writer(folder: Path, frames: int) -> SummaryWriter:
     from torch.utils.tensorboard import SummaryWriter
 
     # what an interrupted run wrote after its last checkpoint is hidden
-    return SummaryWriter(str(folder), purge_step=frames or None, flush_secs=30)  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(folder), purge_step=frames or None, flush_secs=30)

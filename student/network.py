@@ -53,7 +53,7 @@ class Tower(nn.Module):
 
 
 class Network(nn.Module):
-    """Actor and critic for ``cells`` cells and ``actions`` actions, with hidden layers of ``hidden``.
+    """Actor and critic for ``cells`` cells and ``actions`` actions.
 
     Any grid size: of the parameters only the first layers' depend on it. The two share nothing, so
     that distillation, which teaches the actor alone, does not pull the critic's inputs away.

@@ -32,7 +32,7 @@ def update(
     means = Means()
     for _ in range(config.epochs):
         order = torch.randperm(len(rollout.actions), generator=generator)
-        for batch in order.split(config.batch_size):
+        for batch in torch.split(order, config.batch_size):
             logits, values = network(rollout.cells[batch], rollout.words[batch])
             log_probs = logits.log_softmax(-1)
             log_prob = log_probs.gather(1, rollout.actions[batch].unsqueeze(1)).squeeze(1)

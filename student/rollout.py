@@ -161,5 +161,5 @@ def entropy_of(logits: Tensor) -> Any:
 
 
 def _values(network: Network, cells: Tensor, words: Tensor, batch: int = 1024) -> Tensor:
-    pairs = zip(cells.split(batch), words.split(batch), strict=True)
+    pairs = zip(torch.split(cells, batch), torch.split(words, batch), strict=True)
     return torch.cat([network.value(c, w) for c, w in pairs])

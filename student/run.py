@@ -82,8 +82,8 @@ class TrainResult:
         e, n = self.evaluation, self.labels
         cost = "price unknown" if n.cost_usd is None else f"${n.cost_usd:.2f}"
         return (
-            f"{self.frames:,} frames in {self.seconds:.0f} s. Alone, on {e.episodes} fresh episodes, "
-            f"the student succeeds in {e.success:.1%} (mean return {e.mean_return:.3f}). "
+            f"{self.frames:,} frames in {self.seconds:.0f} s. In {e.episodes} fresh episodes of "
+            f"its own the student succeeds in {e.success:.1%} (mean return {e.mean_return:.3f}). "
             f"Labels: {n.asked} asked, {n.cached} cached, {n.failed} failed, {n.missing} missing; "
             f"{cost}. {self.run_dir}"
         )
@@ -229,6 +229,8 @@ def train(config: TrainConfig, teacher: Teacher | None = None) -> TrainResult:
         finally:
             if run.book is not None:
                 run.book.close()
+            if run.visited is not None:
+                run.visited.close()
             run.env.close()
 
 

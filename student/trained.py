@@ -49,13 +49,14 @@ class Student:
         from safetensors.torch import save
 
         about = {
+            "format": FORMAT,
             "env": self.env,
             "grid": [self.encoder.width, self.encoder.height],
             "centred": self.encoder.centred,
             "actions": self.network.actions,
             "hidden": self.network.hidden,
         }
-        metadata = {"format": FORMAT, "about": json.dumps(about)}
+        metadata = {"lvlm2p": json.dumps(about)}  # one key: the order of several is by chance
         write_atomically(run_dir / FILE, save(self.network.state_dict(), metadata))
 
 
@@ -75,16 +76,16 @@ def load_student(run_dir: Path | str) -> Student:
             "(an interrupted one goes on with --resume)"
         )
     try:
-        with safe_open(str(path), framework="pt") as file:  # type: ignore[no-untyped-call]
+        with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if metadata.get("format") != FORMAT:
+        about = json.loads(metadata["lvlm2p"])
+        if about["format"] != FORMAT:
             raise CheckpointError(
                 f"{path} is not a student of this version: its format is "
-                f"{metadata.get('format')!r}, not {FORMAT!r}"
+                f"{about['format']!r}, not {FORMAT!r}"
             )
-        about = json.loads(metadata["about"])
-        encoder = Encoder(*about["grid"], centred=about["centred"])
+        encoder = Encoder(about["grid"][0], about["grid"][1], about["centred"])
         with torch.random.fork_rng(devices=[]):
             network = Network(encoder.cells, about["actions"], about["hidden"])
         network.load_state_dict(tensors)

@@ -38,3 +38,7 @@ class Visited:
         self._file.seek(0)
         self._seen = {View.from_json(json.loads(line)).key for line in self._file}
         self._file.seek(0, 2)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

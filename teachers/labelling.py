@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from teachers.asking import Asking
 from teachers.errors import ConfigError, LabelFileError, Lvlm2pError, TeacherError
@@ -78,6 +78,11 @@ class LabelConfig(Asking):
 
     worker_gpus: float = Field(default=0, ge=0)
     """Ray: how many GPUs each actor needs (for --teacher qwen-vl-hf)."""
+
+    @field_validator("out", "from_file", mode="before")
+    @classmethod
+    def _as_text(cls, value: object) -> object:
+        return str(value) if isinstance(value, Path) else value
 
     @model_validator(mode="after")
     def _one_source(self) -> LabelConfig:

@@ -238,7 +238,7 @@ def plant_pickle(path: Path, witness: Path) -> None:
     import torch
 
     class Evil:
-        def __reduce__(self) -> object:
+        def __reduce__(self) -> tuple[object, tuple[Path]]:
             return Path.touch, (witness,)
 
     torch.save({"network": Evil()}, path)
@@ -257,7 +257,7 @@ def test_a_pickled_student_is_refused(tmp_path: Path) -> None:
         load_student(tmp_path)
 
     class Evil:
-        def __reduce__(self) -> object:
+        def __reduce__(self) -> tuple[object, tuple[Path]]:
             return Path.touch, (tmp_path / "ran",)
 
     torch.save({"network": Evil()}, tmp_path / "student.safetensors")

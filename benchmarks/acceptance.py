@@ -1,0 +1,92 @@
+"""Students with and without a teacher on the environments of docs/performance.md, five seeds each.
+
+    python benchmarks/acceptance.py [NAME ...] [--seeds 5] [--out runs/acceptance]
+
+Each row is one command line, printed before it runs. A run that is already there is not repeated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+DOOR = ["--env", "MiniGrid-GoToDoor-6x6-v0", "--frames", "20000"]
+LAVA = ["--env", "MiniGrid-LavaGapS6-v0", "--frames", "20000"]
+EXPERT = ["--teacher", "expert", "-T", "error_rate=0.0105"]
+LAVA_EXPERT = ["--teacher", "expert", "-T", "error_rate=0.005", "-T", "seed={seed}"]
+NOBODY = ["--teacher", "none"]
+A2C = ["--algo", "a2c", "--frames", "40000"]  # flags given twice: the last one counts
+
+ROWS: dict[str, tuple[list[str], float | None]] = {
+    # name: flags, and the greedy success that at least 4 of 5 seeds must reach
+    "door-expert": ([*DOOR, *EXPERT], 0.95),
+    "door-none": ([*DOOR, *NOBODY], None),
+    "door-none-equal-steps": ([*DOOR, *NOBODY, "--epochs", "12"], None),
+    "lava-expert": ([*LAVA, *LAVA_EXPERT], 0.9),
+    "lava-none": ([*LAVA, *NOBODY], None),
+    "lava-none-equal-steps": ([*LAVA, *NOBODY, "--epochs", "12"], None),
+    "lava-a2c-expert": ([*LAVA[:2], *A2C, *LAVA_EXPERT], 0.85),
+    "lava-a2c-none": ([*LAVA[:2], *A2C, *NOBODY], None),
+}
+
+
+def command(name: str, seed: int, folder: Path) -> list[str]:
+    flags = [flag.format(seed=seed) for flag in ROWS[name][0]]
+    return [
+        *("lvlm2p", "train", *flags, "--seed", str(seed), "--final-episodes", "500"),
+        *("--no-progress", "--run-dir", str(folder)),
+    ]
+
+
+def run(name: str, seed: int, out: Path) -> dict[str, Any]:
+    folder = out / f"{name}-{seed}"
+    if not (folder / "result.json").exists():
+        line = command(name, seed, folder)
+        print(" ".join(line), file=sys.stderr, flush=True)
+        program = Path(sys.executable).with_name("lvlm2p")
+        subprocess.run([str(program), *line[1:]], check=True, stdout=subprocess.DEVNULL)
+    result: dict[str, Any] = json.loads((folder / "result.json").read_text())
+    with (folder / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    result["frames_to_0.8"] = next(
+        (int(r["frames"]) for r in rows if float(r["charts/episodic_return"] or 0) >= 0.8), None
+    )
+    return result
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", default=list(ROWS), metavar="NAME")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=Path("runs/acceptance"))
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    print(
+        "| run | greedy success, seeds 0.. | frames until the training return is 0.8 | states asked |"
+    )
+    print("|---|---|---|---|")
+    good = True
+    for name in options.names:
+        results = [run(name, seed, options.out) for seed in range(options.seeds)]
+        success = [result["evaluation"]["success"] for result in results]
+        frames = " ".join(str(result["frames_to_0.8"] or "-") for result in results)
+        labels = [result["labels"]["asked"] + result["labels"]["cached"] for result in results]
+        asked = f"{sum(labels) / len(labels):,.0f}"
+        wanted = ROWS[name][1]
+        verdict = ""
+        if wanted is not None:
+            enough = sum(value >= wanted for value in success) >= 0.8 * len(success)
+            good = good and enough
+            verdict = f" ({'at least' if enough else 'NOT'} {wanted} in 4 of 5)"
+        shown = " ".join(f"{value:.3f}" for value in success)
+        print(f"| {name} | {shown}{verdict} | {frames} | {asked} |", flush=True)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import hashlib
 import json
+import logging
 import random
 from collections import Counter
 from typing import Any
@@ -164,6 +165,7 @@ def main() -> None:
     parser.add_argument("--faults", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    logging.disable()  # the planned faults
     server = Server(args.latency, args.faults, args.seed)
     web.run_app(
         server.app(),

@@ -23,7 +23,7 @@ FAULTS = ("429", "429-now", "429-wait", "500", "503", "hang", "refused", "reset"
 
 
 class Server:
-    def __init__(self, latency: float, faults: float, seed: int, letters: bool = True) -> None:
+    def __init__(self, latency: float, faults: float, seed: int) -> None:
         self.latency = latency
         self.faults = faults
         self.random = random.Random(seed)
@@ -55,7 +55,10 @@ class Server:
         return response
 
     def _fault(self) -> str:
-        return self.random.choice(FAULTS) if self.random.random() < self.faults else ""
+        if self.random.random() >= self.faults:
+            return ""
+        weights = [0.3 if fault == "hang" else 1.0 for fault in FAULTS]  # it takes a whole timeout
+        return self.random.choices(FAULTS, weights)[0]
 
     async def _misbehave(self, fault: str, request: web.Request) -> web.StreamResponse:
         error = {"error": {"message": f"planned: {fault}", "type": "planned", "code": None}}

@@ -66,9 +66,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("runs/acceptance"))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    print(
-        "| run | greedy success, seeds 0.. | frames until the training return is 0.8 | states asked |"
-    )
+    print("| run | greedy success, seeds 0.. | frames to training return 0.8 | states |")
     print("|---|---|---|---|")
     good = True
     for name in options.names:

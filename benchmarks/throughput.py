@@ -23,8 +23,8 @@ from typing import Any
 
 ENV = "MiniGrid-GoToDoor-6x6-v0"
 ENVS, STEPS = 16, 128
-SHORT, LONG = 2 * ENVS * STEPS, 10 * ENVS * STEPS
-OTHERS_SHORT, OTHERS_LONG = ENVS * STEPS, 5 * ENVS * STEPS
+SHORT, LONG = ENVS * STEPS, 7 * ENVS * STEPS
+OTHERS_SHORT, OTHERS_LONG = ENVS * STEPS, 4 * ENVS * STEPS
 
 
 def speed(run: Callable[[int], object], short: int, long: int) -> float:

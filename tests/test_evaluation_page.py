@@ -15,6 +15,7 @@ import pytest
 from teachers.evaluation import EvaluateConfig, Report, evaluate
 from teachers.evaluation.report.page import page
 from teachers.evaluation.report.texts import LIMITS, PAGE_CHARACTERS, TextPool, visible
+from teachers.evaluation.results import Results
 from teachers.labelset.parquet import read_rows
 from tests.support import evaluation as planted
 from tests.support.evaluation import ENVS, HOSTILE, Planted
@@ -166,3 +167,15 @@ def test_four_teachers_on_four_tasks_with_200_states_are_small_and_quick() -> No
     assert len(text.encode()) < 15_000_000
     assert len(whole.results.results) == 16
     assert sum(len(cases) for cases in whole.cases.values()) > 700
+
+
+def test_every_field_of_the_report_is_documented() -> None:
+    documented = (Path(__file__).parents[1] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    schema = Results.model_json_schema()
+    fields = {name for model in schema["$defs"].values() for name in model.get("properties", ())}
+    fields |= set(schema["properties"]) - {"format", "version"}
+    missing = sorted(field for field in fields if f"`{field}`" not in documented)
+    assert missing == ["teachers"]  # of an agreement, which is described in words
+    rules = (Path(__file__).parents[1] / "teachers" / "evaluation" / "findings.py").read_text()
+    codes = set(re.findall(r'code="(\w+)"', rules))
+    assert sorted(code for code in codes if f"`{code}`" not in documented) == []

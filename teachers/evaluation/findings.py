@@ -146,7 +146,7 @@ def _analysis(analysis: AnalysisScores | None) -> Iterator[Finding]:
         worst = min(analysis.fields, key=lambda field: analysis.fields[field].value)
         yield Finding(
             code="misreads",
-            text=f"Describes only {ranged(analysis.right)} of scenes right; worst is "
+            text=f"Describes {ranged(analysis.right)} of scenes right; worst is "
             f"{worst.replace('_', ' ')}, right in {percent(analysis.fields[worst].value)}.",
         )
     given = analysis.top1_given_right

@@ -69,9 +69,9 @@ def _picture(view: View) -> dict[str, Any]:
     from PIL import Image
 
     pixels = view.image(STYLE)
-    image = Image.fromarray(pixels).quantize(COLOURS)
+    image = Image.fromarray(pixels).quantize(COLOURS, method=Image.Quantize.FASTOCTREE)
     file = io.BytesIO()
-    image.save(file, "PNG", optimize=True)
+    image.save(file, "PNG")
     return {
         "picture": base64.b64encode(file.getvalue()).decode(),
         "rows": pixels.shape[0] / STYLE.tile,

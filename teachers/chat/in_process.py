@@ -84,6 +84,10 @@ class TransformersTeacher(WordsTeacher):
             return self.options.temperature
         return 1.0 if self.options.elicit == "votes" else 0.0
 
+    def price(self, labels: int) -> float | None:
+        """Nothing but electricity."""
+        return 0.0
+
     @cached_property
     def local(self) -> LocalModel:
         """The model, loaded when it is first asked."""

@@ -33,19 +33,25 @@ _OVERHEAD = 4
 
 
 def price_of_1000(
-    model: str, prompt: str = "two-turn", shots: int | None = None, elicit: Elicit = "stated"
+    model: str,
+    prompt: str = "two-turn",
+    shots: int | None = None,
+    elicit: Elicit = "stated",
+    samples: int = 5,
 ) -> float | None:
     """Dollars for 1,000 labels about GoToDoor on 6x6 cells; None: the price is not known."""
     entry = price_entry(model)
     each_in, each_out = entry.get("input_cost_per_token"), entry.get("output_cost_per_token")
     if not each_in or not each_out:
         return None
-    tokens_in, tokens_out = tokens_of_label(model, prompt, shots, elicit)
+    tokens_in, tokens_out = tokens_of_label(model, prompt, shots, elicit, samples)
     return 1000 * (tokens_in * float(each_in) + tokens_out * float(each_out))
 
 
 @cache
-def tokens_of_label(model: str, prompt: str, shots: int | None, elicit: Elicit) -> tuple[int, int]:
+def tokens_of_label(
+    model: str, prompt: str, shots: int | None, elicit: Elicit, samples: int = 5
+) -> tuple[int, int]:
     """Tokens in and out of one label: every turn is sent with all that went before."""
     task = task_named("go-to-door")
     loaded = load_prompt(prompt, task, shots=shots, elicit=elicit)
@@ -58,9 +64,13 @@ def tokens_of_label(model: str, prompt: str, shots: int | None, elicit: Elicit) 
     answers = [last.get(elicit, choice_json(example.action))]
     if len(conversation.questions) == 2:
         answers.insert(0, analysis_json(example.analysis))
-    turns = [conversation.messages(answers[:turn]) for turn in range(len(answers))]
-    sent = sum(_tokens(model, message) for messages in turns for message in messages)
-    return sent, sum(_words(answer) for answer in answers)
+    sent = said = 0
+    for turn, answer in enumerate(answers):
+        times = samples if elicit == "votes" and turn == len(answers) - 1 else 1
+        messages = conversation.messages(answers[:turn])
+        sent += times * sum(_tokens(model, message) for message in messages)
+        said += times * _words(answer)
+    return sent, said
 
 
 def _tokens(model: str, message: Message) -> int:

@@ -25,8 +25,9 @@ class Reader(Protocol):
 
     tokenizer: Any
 
-    def render(self, messages: Sequence[Message]) -> tuple[str, list[str]]:
-        """The text that the model reads, ready for its answer, and the pictures' data URLs."""
+    def render(self, batch: Sequence[Sequence[Message]]) -> tuple[list[str], list[list[str]]]:
+        """For each conversation, the text that the model reads, ready for its answer, and the
+        pictures' data URLs."""
         ...
 
     def tensors(self, texts: Sequence[str], urls: Sequence[Sequence[str]]) -> dict[str, Any]:
@@ -54,18 +55,22 @@ class QwenReader:
         self.merged = int(model.config.vision_config.spatial_merge_size) ** 2
         self._seen: OrderedDict[str, tuple[Any, Any]] = OrderedDict()
 
-    def render(self, messages: Sequence[Message]) -> tuple[str, list[str]]:
+    def render(self, batch: Sequence[Sequence[Message]]) -> tuple[list[str], list[list[str]]]:
         """See :class:`Reader`. Each picture's place is as long as its tokens are many."""
-        plain, urls = _with_image_parts(messages)
+        shown = [_with_image_parts(messages) for messages in batch]
+        urls = [row for _, row in shown]
+        self._process([url for row in urls for url in row])
+        return [self._text(plain, row) for plain, row in shown], urls
+
+    def _text(self, plain: list[Message], urls: list[str]) -> str:
         text: str = self.tokenizer.apply_chat_template(
             plain, tokenize=False, add_generation_prompt=True
         )
-        self._process(urls)
         first, *others = text.split(self.image_token)
         return first + "".join(
             self.image_token * (int(self._seen[url][1].prod()) // self.merged) + rest
             for url, rest in zip(urls, others, strict=True)
-        ), urls
+        )
 
     def tensors(self, texts: Sequence[str], urls: Sequence[Sequence[str]]) -> dict[str, Any]:
         """See :class:`Reader`."""
@@ -78,7 +83,6 @@ class QwenReader:
         inputs = {"input_ids": ids, "attention_mask": mask, "mm_token_type_ids": self.kinds(ids)}
         flat = [url for row in urls for url in row]
         if flat:
-            self._process(flat)
             inputs["pixel_values"] = torch.cat([self._seen[url][0] for url in flat])
             inputs["image_grid_thw"] = torch.stack([self._seen[url][1] for url in flat])
         return inputs
@@ -112,13 +116,12 @@ class ProcessorReader:
         self.tokenizer: Any = self.processor.tokenizer
         self.tokenizer.padding_side = "left"
 
-    def render(self, messages: Sequence[Message]) -> tuple[str, list[str]]:
+    def render(self, batch: Sequence[Sequence[Message]]) -> tuple[list[str], list[list[str]]]:
         """See :class:`Reader`."""
-        plain, urls = _with_image_parts(messages)
-        text: str = self.processor.apply_chat_template(
-            plain, tokenize=False, add_generation_prompt=True
-        )
-        return text, urls
+        shown = [_with_image_parts(messages) for messages in batch]
+        render = self.processor.apply_chat_template
+        texts = [render(plain, tokenize=False, add_generation_prompt=True) for plain, _ in shown]
+        return texts, [row for _, row in shown]
 
     def tensors(self, texts: Sequence[str], urls: Sequence[Sequence[str]]) -> dict[str, Any]:
         """See :class:`Reader`."""

@@ -23,6 +23,8 @@ class Session:
 
     def __init__(self, local: LocalModel) -> None:
         self.local = local
+        self._prompts: list[str] = []
+        """What each row reads now."""
         self._texts: list[str] = []
         """What each row has read and written."""
         self._ids: Any = None
@@ -89,11 +91,10 @@ class Session:
         import torch
 
         reader, device = self.local.reader, self.local.device
-        rendered = [reader.render(request.messages) for request in requests]
-        rests = self._rests([text for text, _ in rendered])
-        self._prompts = [text for text, _ in rendered]
+        self._prompts, urls = reader.render([request.messages for request in requests])
+        rests = self._rests(self._prompts)
         if rests is None or not isinstance(reader, QwenReader):
-            inputs = reader.tensors(self._prompts, [urls for _, urls in rendered])
+            inputs = reader.tensors(self._prompts, urls)
             read = inputs["attention_mask"].sum(1).tolist()
             return {name: tensor.to(device) for name, tensor in inputs.items()}, read
         more = reader.tokenizer(rests, return_tensors="pt", padding=True, add_special_tokens=False)
@@ -140,12 +141,12 @@ class Session:
 
         local, letters = self.local, requests[0].letters
         reader = local.reader
-        rendered = [reader.render(request.messages) for request in requests]
+        texts, urls = reader.render([request.messages for request in requests])
         encode = reader.tokenizer.encode
         tails = [len(encode(letter, add_special_tokens=False)) for letter in letters]
         inputs = reader.tensors(
-            [text + letter for text, _ in rendered for letter in letters],
-            [urls for _, urls in rendered for _ in letters],
+            [text + letter for text in texts for letter in letters],
+            [row for row in urls for _ in letters],
         )
         inputs = {name: tensor.to(local.device) for name, tensor in inputs.items()}
         longest = max(tails)

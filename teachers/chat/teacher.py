@@ -21,12 +21,13 @@ from teachers.chat.faults import Fault
 from teachers.chat.interview import Asking, Manner
 from teachers.chat.options import AskingOptions, ChatOptions
 from teachers.chat.pacing import Gate
+from teachers.chat.prices import price_of_1000
 from teachers.chat.providers import endpoint, find_keys, provider_of, served_models
 from teachers.chat.reply import Reply, Request
 from teachers.context import Context, Status, fingerprint_of, reply_key
 from teachers.errors import ConfigError, TeacherNotReadyError
 from teachers.label import Answer
-from teachers.teacher import Counts, Teacher
+from teachers.teacher import Counts, Estimate, Teacher
 
 RULES = 1
 """Part of every fingerprint: raise it when parsing makes something else of the same answer."""
@@ -85,6 +86,17 @@ class WordsTeacher(Teacher):
         """A new interview about ``view``."""
         prompt, fingerprint = self.prompted(view.task)
         return Asking(view, prompt, self.manner, fingerprint)
+
+    def estimate(self, views: Sequence[View]) -> Estimate:
+        """See :class:`Teacher`; answers that have to be asked again are not foreseen."""
+        tasks = {view.key: view.task for view in views}.values()
+        last = self.options.samples if self.options.elicit == "votes" else 1
+        calls = sum(len(self.prompted(task)[0].questions) - 1 + last for task in tasks)
+        return Estimate(len(tasks), calls, usd=self.price(len(tasks)))
+
+    def price(self, labels: int) -> float | None:
+        """Dollars for so many labels; None: not known."""
+        return None
 
     def count(self, answer: Answer) -> None:
         """Count one answer; safe from several threads."""
@@ -190,6 +202,16 @@ class ChatTeacher(WordsTeacher):
     def max_tokens(self) -> int:
         """Longest answer, in tokens."""
         return self.options.max_tokens or self.capabilities.max_tokens
+
+    def price(self, labels: int) -> float | None:
+        """Counted from the prompt and the provider's price list."""
+        if not self.capabilities.paid:
+            return 0.0
+        options = self.options
+        each = price_of_1000(
+            self.model, options.prompt, options.shots, options.elicit, options.samples
+        )
+        return None if each is None else labels * each / 1000
 
     def ask(self, views: Sequence[View]) -> Iterator[tuple[int, Answer]]:
         """See :class:`Teacher`.

@@ -1,0 +1,204 @@
+"""Models in this process: real Qwen-VL architectures of random weights, a few hundred kilobytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from envs import View
+from teachers import Failure, Label, load_teacher
+from teachers.chat.local_model import LocalModel, content_digest
+from teachers.chat.parsing import parse_choice
+from teachers.chat.reply import Request
+from teachers.chat.session import Session
+from teachers.errors import TeacherNotReadyError
+from tests.support.chat import some_views
+from tools.vllm_cpu import random_checkpoint
+
+FAMILIES = ["qwen3-vl", "qwen2.5-vl"]
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path: Path = tmp_path_factory.mktemp(request.param)
+    random_checkpoint.make_checkpoint(request.param, path, seed=0)
+    return path
+
+
+@pytest.fixture(scope="module")
+def local(folder: Path) -> LocalModel:
+    return LocalModel("qwen-vl-hf", str(folder))
+
+
+@pytest.fixture(scope="module")
+def views() -> list[View]:
+    return [*some_views(3), *some_views(2, "MiniGrid-GoToDoor-8x8-v0")]
+
+
+def requests(views: Sequence[View], letters: tuple[str, ...] = ()) -> list[Request]:
+    from prompts import load_prompt
+
+    prompt = load_prompt("tiny", views[0].task)
+    return [Request("1", prompt.conversation(v).messages(), letters=letters) for v in views]
+
+
+def test_letters_get_exact_probabilities(folder: Path, views: list[View]) -> None:
+    options = {
+        "model": str(folder),
+        "elicit": "logprobs",
+        "prompt": "direct",
+        "shots": 1,
+        "batch": 3,
+    }
+    for answer in load_teacher("qwen-vl-hf", options=options).label(views):
+        if isinstance(answer, Label):  # random weights seldom put half their mass on letters
+            assert sum(answer.probabilities.values()) == pytest.approx(1)
+        else:
+            assert answer.failure == "invalid" and "letters" in answer.message
+
+
+def test_a_batch_says_what_each_row_says_alone(local: LocalModel, views: list[View]) -> None:
+    asked = requests(views)
+    together = Session(local).replies(asked, [0] * len(asked), 8, 0.0)
+    for request, reply in zip(asked, together, strict=True):
+        (alone,) = Session(local).replies([request], [0], 8, 0.0)
+        assert alone.text == reply.text and alone.usage == reply.usage
+
+
+def test_a_second_turn_continues_from_memory_as_if_read_afresh(
+    local: LocalModel, views: list[View]
+) -> None:
+    session = Session(local)
+    first = requests(views)
+    replies = session.replies(first, [0] * len(first), 1, 0.0)
+    second = [
+        Request(
+            "2",
+            [
+                *request.messages,
+                {"role": "assistant", "content": reply.text},
+                {"role": "user", "content": "Answer with one letter."},
+            ],
+            letters=("A", "B", "C"),
+        )
+        for request, reply in zip(first, replies, strict=True)
+    ]
+    continued = session.replies(second, [0] * len(second), 6, 0.0)
+    afresh = Session(local).replies(second, [0] * len(second), 6, 0.0)
+    encode = local.reader.tokenizer.encode
+    exact = 0
+    for one, other, said in zip(continued, afresh, replies, strict=True):
+        if len(encode(said.text, add_special_tokens=False)) != said.usage.completion_tokens:
+            continue  # random weights write what no tokenizer would: read afresh it differs
+        exact += 1
+        assert one.alternatives == pytest.approx(other.alternatives, rel=1e-3)
+        assert one.usage.prompt_tokens < other.usage.prompt_tokens, "only the new words were read"
+    assert exact >= 1
+
+
+def test_candidates_of_several_tokens_are_scored_as_if_written(
+    local: LocalModel, views: list[View]
+) -> None:
+    import math
+
+    import torch
+
+    asked = requests(views[:2], letters=("qxzj", "A"))
+    replies = Session(local).replies(asked, [0, 0], 8, 0.0)
+    tokenizer = local.reader.tokenizer
+    (text,), urls = local.reader.render([asked[0].messages])
+    for word, least in (("qxzj", 2), ("A", 1)):
+        ids = tokenizer.encode(word, add_special_tokens=False)
+        assert len(ids) >= least
+        score, written = 0.0, text
+        for token in ids:
+            with torch.inference_mode():
+                logits = local.model(**local.reader.tensors([written], urls)).logits[0, -1]
+            score += float(logits.float().log_softmax(-1)[token])
+            written += tokenizer.decode([token])
+        assert replies[0].alternatives[word] == pytest.approx(math.exp(score), rel=1e-3)
+
+
+def test_sampling_depends_on_the_seed_and_not_on_the_batch(
+    local: LocalModel, views: list[View]
+) -> None:
+    asked = requests(views[:3])
+    one, two, three = Session(local).replies(asked, [1, 2, 3], 8, 1.0)
+    (again,) = Session(local).replies([asked[1]], [2], 8, 1.0)
+    assert again.text == two.text
+    (other,) = Session(local).replies([asked[1]], [9], 8, 1.0)
+    assert other.text != two.text
+    assert {one.finish, three.finish} <= {"stop", "length"}
+
+
+def test_sampled_frequencies_are_the_models(local: LocalModel, views: list[View]) -> None:
+    import torch
+
+    (request,) = requests(views[:1])
+    n = 150
+    replies = Session(local).replies([request] * n, list(range(n)), 1, 1.0)
+    (text,), urls = local.reader.render([request.messages])
+    with torch.inference_mode():
+        logits = local.model(**local.reader.tensors([text], urls)).logits[0, -1].float()
+    chances = logits.softmax(-1)
+    top = int(chances.argmax())
+    said = local.reader.tokenizer.decode([top])
+    share = sum(reply.text == said for reply in replies) / n
+    assert share == pytest.approx(float(chances[top]), abs=4 * (0.25 / n) ** 0.5)
+
+
+@pytest.mark.parametrize("elicit", ["stated", "choice", "votes"])
+def test_noise_is_a_typed_failure(folder: Path, views: list[View], elicit: str) -> None:
+    options = {
+        "model": str(folder),
+        "elicit": elicit,
+        "prompt": "tiny",
+        "max_tokens": 8,
+        "samples": 2,
+    }
+    teacher = load_teacher("qwen-vl-hf", options=options)
+    answers = teacher.label(views[:2])
+    assert all(isinstance(answer, Failure) for answer in answers)
+    assert teacher.label(views[:2])[0].transcript == answers[0].transcript
+    assert teacher.counts.cost_usd == 0.0
+
+
+def test_a_model_that_answers_well_is_believed(
+    folder: Path, views: list[View], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def replies(self: Any, asked: Any, *_: Any) -> Any:
+        from teachers.chat.reply import Reply
+        from tests.support.chat import ANALYSIS, CHOICE
+
+        return [Reply(ANALYSIS if one.turn == "1" else CHOICE) for one in asked]
+
+    monkeypatch.setattr(Session, "replies", replies)
+    options = {"model": str(folder), "elicit": "votes", "prompt": "tiny", "samples": 3, "batch": 2}
+    for answer, view in zip(
+        load_teacher("qwen-vl-hf", options=options).label(views), views, strict=True
+    ):
+        assert isinstance(answer, Label)
+        assert answer.action == parse_choice('{"action":"forward"}', view.task)
+        assert answer.analysis is not None
+
+
+def test_a_folder_counts_by_its_content(folder: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = tmp_path / "elsewhere"
+    shutil.copytree(folder, copy)
+    assert content_digest(copy) == content_digest(folder)
+    weights = copy / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(bytes(data))
+    assert content_digest(copy) != content_digest(folder)
+
+
+def test_a_model_that_is_not_there(views: list[View], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(TeacherNotReadyError, match="there is no folder /no/such"):
+        load_teacher("qwen-vl-hf", options={"model": "/no/such"}).label(views[:1])

@@ -21,7 +21,7 @@ from tests.vllm.conftest import Running
 pytestmark = pytest.mark.vllm
 
 ENV = "MiniGrid-LavaGapS5-v0"
-STATES = 12
+STATES = 8
 Command = Callable[..., dict[str, Any]]
 
 
@@ -42,7 +42,16 @@ def command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
 def test_label_evaluate_and_train(
     server: Running, command: Command, tmp_path: Path, elicit: str
 ) -> None:
-    asking = ("--elicit", elicit, "--shots", 1, "-T", f"api_base={server.api_base}")
+    asking = (
+        "--elicit",
+        elicit,
+        "--shots",
+        1,
+        "-T",
+        f"api_base={server.api_base}",
+        "-T",
+        "samples=3",
+    )
     teacher = ("--teacher", "qwen-vl-local", *asking)
 
     out = tmp_path / "labels.parquet"
@@ -54,15 +63,15 @@ def test_label_evaluate_and_train(
     again = command(*label)["labels"]
     assert again["asked"] == 0, "everything was paid for once"
 
-    evaluate = ("evaluate", *teacher, "--env", ENV, "--states", 8, "--episodes", 0, "--probes", 0)
+    evaluate = ("evaluate", *teacher, "--env", ENV, "--states", 4, "--episodes", 0, "--probes", 0)
     results = command(*evaluate)["results"]
     (result,) = [row for row in results if row["teacher"] == "qwen-vl-local"]
     assert 0 <= result["top1"]["low"] <= result["top1"]["value"] <= result["top1"]["high"] <= 1
 
-    run = ("--run-dir", tmp_path / "run", "--frames", 64, "--n-envs", 4, "--n-steps", 16)
+    run = ("--run-dir", tmp_path / "run", "--frames", 32, "--n-envs", 2, "--n-steps", 16)
     quick = ("--eval-every", 0, "--final-episodes", 2, "--kl-schedule", "constant")
     trained = command("train", *teacher, "--env", ENV, *run, *quick)
-    assert trained["frames"] >= 64
+    assert trained["frames"] >= 32
     assert trained["labels"]["asked"] + trained["labels"]["cached"] > 0
     assert (tmp_path / "run" / "student.safetensors").exists()
 

@@ -82,7 +82,7 @@ def _tokenizer() -> Tokenizer:
     tokenizer.decoder = decoders.ByteLevel()
     texts = [p.read_text() for p in sorted((ROOT / "prompts").rglob("*.md"))] or ["left right"]
     trainer = trainers.BpeTrainer(
-        vocab_size=1000,
+        vocab_size=2000,
         show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         special_tokens=[AddedToken(token, special=True) for token in SPECIAL_TOKENS],
@@ -153,8 +153,9 @@ def _make_talkative(model: PreTrainedModel, vocabulary: dict[str, int]) -> None:
     embedding[vocabulary["\u010a"], 1] = 4.0  # how byte-level tokenizers write a line break
     head.normal_(std=0.3)
     head[:, :2] = 0.0
-    for tokens, liking in (('"}],', 3.0), ("0", 1.4), ("1", 1.0)):
+    for tokens, liking in (('"}],', 4.0), ("0", 2.3), ("1", 2.1), ("-", -3.0)):
         for token in tokens:
+            head[vocabulary[token]] *= 0.3  # its liking, not noise, decides
             head[vocabulary[token], 0] = liking
     head[vocabulary["<|im_end|>"], 0] = 1.0
     for letters, liking in (("ABC", 7.0), ("DEFG", 6.0)):  # some tasks have three actions

@@ -83,7 +83,7 @@ def chaos(n: int, folder: Path) -> None:
 
 
 def test_every_state_is_labelled_and_paid_for_once(tmp_path: Path) -> None:
-    chaos(300, tmp_path)
+    chaos(200, tmp_path)
 
 
 @pytest.mark.slow

@@ -73,7 +73,7 @@ def _their_env() -> Any:
     import gymnasium as gym
     from minigrid.wrappers import FullyObsWrapper
 
-    return FullyObsWrapper(gym.make(ENV))  # type: ignore[no-untyped-call]
+    return FullyObsWrapper(gym.make(ENV))
 
 
 # ---------------------------------------------------------------- training

@@ -20,7 +20,7 @@ TWO = ["MiniGrid-Dynamic-Obstacles-6x6-v0", "MiniGrid-Fetch-6x6-N2-v0"]
 
 
 def minigrids_own(env_id: str) -> gym.Env[Any, Any]:
-    env: gym.Env[Any, Any] = FullyObsWrapper(gym.make(env_id))  # type: ignore[no-untyped-call]
+    env: gym.Env[Any, Any] = FullyObsWrapper(gym.make(env_id))
     return env
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -19,6 +20,14 @@ BATCH = 2_000
 ANSWERS = "SELECT key, tag, value FROM Cache WHERE raw = 1 AND mode = 1 AND tag >= ? AND tag < ?"
 KINDS = ('["label",', '["failure",')
 """How the tags of answers begin."""
+
+
+NUMBERS = 5
+"""With so many numbers a tag ends."""
+
+NOTHING: list[float] = [0] * (1 + NUMBERS)
+UNKNOWN = math.nan
+"""A price that is not known; neither is a sum with it."""
 
 
 class Tag(NamedTuple):
@@ -125,7 +134,7 @@ class Sum:
     """Share of the answers wanted of this fingerprint that the store had; None: never wanted."""
 
     def add(self, tag: Tag, count: int) -> None:
-        """Add ``count`` answers with the same tag."""
+        """Add ``count`` answers, whose tags add up to ``tag``."""
         if tag.kind == "label":
             self.labels += count
             self.elicitations[tag.how] = self.elicitations.get(tag.how, 0) + count
@@ -134,21 +143,36 @@ class Sum:
         if tag.cost_usd is None or self.cost_usd is None:
             self.cost_usd = None
         else:
-            self.cost_usd += tag.cost_usd * count
-        self.calls += tag.calls * count
-        self.prompt_tokens += tag.prompt_tokens * count
-        self.cached_tokens += tag.cached_tokens * count
-        self.completion_tokens += tag.completion_tokens * count
+            self.cost_usd += tag.cost_usd
+        self.calls += tag.calls
+        self.prompt_tokens += tag.prompt_tokens
+        self.cached_tokens += tag.cached_tokens
+        self.completion_tokens += tag.completion_tokens
 
 
 def tags(store: LabelStore) -> Iterator[tuple[Tag, int]]:
-    """Each distinct tag and how many answers have it. Reads the index of tags alone."""
+    """Each distinct tag but for its numbers, which are sums here, and of how many answers.
+
+    Reads the index of tags alone. No two of a million answers need have the same price, so that
+    what is parsed as JSON is a tag's words, once each.
+    """
     query = "SELECT tag, COUNT(*) FROM Cache WHERE tag >= ? AND tag < ? GROUP BY tag"
     for kind in KINDS:
+        totals: dict[str, list[float]] = {}
         for text, number in store.reader.walk(query, (kind, kind[:-1] + "-")):
-            tag = read_tag(text)
+            words, *numbers = str(text).rstrip("]").rsplit(",", NUMBERS)
+            try:
+                usd = UNKNOWN if numbers[0] == "null" else float(numbers[0])
+                more = [1, usd, *map(int, numbers[1:])]
+                before = totals.get(words, NOTHING)
+                totals[words] = [a + b * number for a, b in zip(before, more, strict=True)]
+            except (ValueError, IndexError):
+                continue  # a tag that we never write: `labels verify` names it
+        for words, (count, usd, *tokens) in totals.items():
+            sums = [usd if math.isfinite(usd) else None, *map(int, tokens)]
+            tag = read_tag(f"{words},{json.dumps(sums)[1:]}")
             if tag is not None:
-                yield tag, number
+                yield tag, int(count)
 
 
 def count(store: LabelStore, choice: Choice) -> int:

@@ -1,14 +1,16 @@
 """A label store of a million labels: how long it takes to look things up, count and export them.
 
     python benchmarks/store.py                       # 1,000,000 labels in a temporary folder
-    python benchmarks/store.py --labels 100000 --keep /tmp/big-store
+    python benchmarks/store.py --labels 100000 --keep /tmp/big-store    # go on with what is there
 
-Every label has a transcript of two turns, about 1 kB. The measured figures are in docs/labels.md.
+Every label has a transcript of two turns, about 1 kB, and a price of its own. The measured figures
+are in docs/labels.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import resource
 import subprocess
@@ -21,6 +23,7 @@ from pathlib import Path
 
 from envs import View, make_env, view_of
 from teachers import Label, LabelStore, StoredTeacher, Teacher, Turn, Usage
+from teachers.labelset.contents import sums
 from teachers.labelset.schema import Entry
 
 BATCH = 5_000
@@ -30,15 +33,20 @@ SAID = "The agent is in row 3, column 2, facing up. The red door is in row 0, co
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--labels", type=int, default=1_000_000)
-    parser.add_argument(
-        "--keep", type=Path, help="make the store here, or use the one that is here"
-    )
+    parser.add_argument("--keep", type=Path, help="make the store here, or go on with the one here")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         path = arguments.keep or Path(temporary) / "store"
-        if not path.exists():
-            report(f"write {arguments.labels:,} labels", lambda: fill(path, arguments.labels))
+        there = labels_in(path)
+        if there < arguments.labels:
+            what = f"write {arguments.labels - there:,} labels"
+            report(what, lambda: fill(path, there, arguments.labels))
         measure(path, arguments.labels, Path(temporary))
+
+
+def labels_in(path: Path) -> int:
+    with LabelStore(path) as store:
+        return sum(part.labels for part in sums(store))
 
 
 def measure(path: Path, count: int, temporary: Path) -> None:
@@ -57,20 +65,18 @@ def measure(path: Path, count: int, temporary: Path) -> None:
         "labels export": ["labels", "export", str(out)],
         "labels verify": ["labels", "verify"],
     }.items():
-        report(what, lambda command=command: run(command, path), children=True)  # type: ignore[misc]
+        report(what, lambda command=command: run(command, path))  # type: ignore[misc]
     print(f"{'size of the store':<44} {size(path) / 1e6:10,.0f} MB")
     print(f"{'size of the Parquet file':<44} {out.stat().st_size / 1e6:10,.0f} MB")
 
 
-def report(what: str, work: Callable[[], None], children: bool = False) -> None:
+def report(what: str, work: Callable[[], float | None]) -> None:
+    """Do the work and say how long it took; it may return how many MB of memory it needed."""
     began, used = time.perf_counter(), cpu()
-    work()
+    peak = work()
     seconds, used = time.perf_counter() - began, cpu() - used
-    note = f"{used:10.2f} s CPU"
-    if children:  # the largest child so far: the commands run in order of their need
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-        note += f"{peak:10,.0f} MB peak memory"
-    print(f"{what:<44} {seconds:10.2f} s{note}", flush=True)
+    note = "" if peak is None else f"{peak:10,.0f} MB peak memory"
+    print(f"{what:<44} {seconds:10.2f} s{used:10.2f} s CPU{note}", flush=True)
 
 
 def cpu() -> float:
@@ -80,15 +86,20 @@ def cpu() -> float:
     return own.ru_utime + own.ru_stime + others.ru_utime + others.ru_stime
 
 
-def run(command: list[str], path: Path) -> None:
+def run(command: list[str], path: Path) -> float:
+    """One command line in a process of its own; its peak memory, MB."""
     front = Path(__file__).parents[1] / "lvlm2p.py"
     arguments = [sys.executable, str(front), *command, "--store", str(path)]
-    subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    child = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    assert child.returncode == 0, command
+    return usage.ru_maxrss / 1024
 
 
-def fill(path: Path, count: int) -> None:
+def fill(path: Path, there: int, count: int) -> None:
     with LabelStore(path) as store:
-        for start in range(0, count, BATCH):
+        for start in range(there, count, BATCH):
             store.put_entries(entries(start, min(start + BATCH, count)))
 
 
@@ -115,7 +126,7 @@ def label(number: int) -> Label:
         prompt="12345678",
         transcript=(Turn(role="user", text="What do you see?"), Turn(role="assistant", text=SAID)),
         usage=Usage(calls=2, prompt_tokens=900 + number % 7, completion_tokens=80 + number % 50),
-        cost_usd=0.001 + number % 1000 * 1e-6,
+        cost_usd=0.001 + number * 1e-9,
         latency_s=0.5,
         probabilities={"left": 0.1, "right": 0.1, "forward": 0.7, "done": 0.1},
         elicitation="stated",

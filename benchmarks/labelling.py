@@ -1,20 +1,22 @@
 """How fast labels come in: our asking beside a bare client that sends the same requests.
 
-    python benchmarks/labelling.py [--states 600] [--only slow|instant|tiny]
+    python benchmarks/labelling.py [--only slow|instant|tiny] [--rounds 5] [--states 320]
 
-slow      a server that takes 0.5 s, 64 calls at a time: ours / bare aiohttp (target 0.9, as far as
-          litellm's own ceiling allows)
+slow      a server that takes 0.5 s, 64 calls at a time and 16: ours / bare aiohttp (target 0.9, as
+          far as litellm's own ceiling allows)
 instant   a server that answers at once: ours / bare litellm (target 0.9)
 tiny      labels a second of tiny-vl in this process (targets: logprobs, choice 100; stated 30)
 
-"Bare" draws, encodes and words the same questions, sends them and reads nothing. Everything runs
-on this machine, the server in a process of its own; run it when nothing else does.
+"Bare" draws, encodes and words the same questions, sends them and reads nothing. The server is a
+process of its own on the same machine; its share of the CPU is shown. The clients take turns,
+round after round, so that a busy machine is as bad for one as for the other; medians are shown.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import subprocess
 import sys
 import tempfile
@@ -22,6 +24,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,7 +40,6 @@ from teachers.context import Context  # noqa: E402
 
 PORT = 8799
 URL = f"http://127.0.0.1:{PORT}/v1"
-AT_A_TIME = 64
 OPTIONS = {"prompt": "direct", "shots": 0, "elicit": "choice", "api_base": URL}
 
 
@@ -63,35 +65,43 @@ def serve(latency: float) -> subprocess.Popen[bytes]:
     raise SystemExit("the server did not start")
 
 
-def rate(n: int, work: Callable[[], object]) -> tuple[float, float]:
-    """Answers a second, and milliseconds of this process's CPU for each."""
+Measured = tuple[float, float]
+"""Answers a second, and milliseconds of the client's CPU for each."""
+Client = Callable[[Sequence[View], int], Measured]
+"""Asks about the views, so many at a time; the first so many are not measured."""
+
+
+def rate(n: int, work: Callable[[], object]) -> Measured:
     wall, cpu = time.perf_counter(), time.process_time()
     work()
     return n / (time.perf_counter() - wall), 1e3 * (time.process_time() - cpu) / n
 
 
-async def bounded(calls: Sequence[Callable[[], Coroutine[Any, Any, object]]]) -> None:
+async def bounded(
+    calls: Sequence[Callable[[], Coroutine[Any, Any, object]]], at_a_time: int
+) -> None:
     todo = iter(calls)
 
     async def worker() -> None:
         for call in todo:
             await call()
 
-    await asyncio.gather(*(worker() for _ in range(AT_A_TIME)))
+    await asyncio.gather(*(worker() for _ in range(at_a_time)))
 
 
-def ours(views: Sequence[View]) -> tuple[float, float]:
+def ours(views: Sequence[View], at_a_time: int) -> Measured:
     with tempfile.TemporaryDirectory() as folder:
         store = LabelStore(Path(folder) / "store")
-        teacher = load_teacher("qwen-vl-local", options=OPTIONS, store=store)
-        teacher.label(views[:AT_A_TIME])  # connections are open, the concurrency has adapted
-        rest = views[AT_A_TIME:]
+        options = {**OPTIONS, "concurrency": at_a_time}
+        teacher = load_teacher("qwen-vl-local", options=options, store=store)
+        teacher.label(views[:at_a_time])  # connections are open, the concurrency has adapted
+        rest = views[at_a_time:]
         result = rate(len(rest), lambda: teacher.label(rest))
         store.close()
     return result
 
 
-def requests(views: Sequence[View]) -> Callable[[View], dict[str, Any]]:
+def requests() -> Callable[[View], dict[str, Any]]:
     """What ours sends about a view, as litellm's arguments."""
     teacher = ChatTeacher.build("qwen-vl-local", ChatOptions(**OPTIONS), Context())
     client = teacher._connect().caller.send.__self__  # type: ignore[attr-defined]
@@ -104,23 +114,24 @@ def requests(views: Sequence[View]) -> Callable[[View], dict[str, Any]]:
     return request
 
 
-def bare_litellm(views: Sequence[View]) -> tuple[float, float]:
-    litellm, request = import_litellm(), requests(views)
+def bare_litellm(views: Sequence[View], at_a_time: int) -> Measured:
+    litellm, request = import_litellm(), requests()
 
     def call(view: View) -> Callable[[], Coroutine[Any, Any, object]]:
         return lambda: litellm.acompletion(**request(view))
 
-    background.submit(bounded([call(view) for view in views[:AT_A_TIME]])).result()
-    rest = [call(view) for view in views[AT_A_TIME:]]
-    return rate(len(rest), lambda: background.submit(bounded(rest)).result())
+    first = [call(view) for view in views[:at_a_time]]
+    background.submit(bounded(first, at_a_time)).result()
+    rest = [call(view) for view in views[at_a_time:]]
+    return rate(len(rest), lambda: background.submit(bounded(rest, at_a_time)).result())
 
 
-def bare_aiohttp(views: Sequence[View]) -> tuple[float, float]:
+def bare_aiohttp(views: Sequence[View], at_a_time: int) -> Measured:
     import aiohttp
 
-    request = requests(views)
+    request = requests()
 
-    async def all_of_them(some: Sequence[View]) -> None:
+    async def measured() -> Measured:
         async with aiohttp.ClientSession() as session:
 
             def call(view: View) -> Callable[[], Coroutine[Any, Any, object]]:
@@ -131,23 +142,47 @@ def bare_aiohttp(views: Sequence[View]) -> tuple[float, float]:
 
                 return send
 
-            await bounded([call(view) for view in some])
+            await bounded([call(view) for view in views[:at_a_time]], at_a_time)
+            rest = [call(view) for view in views[at_a_time:]]
+            wall, cpu = time.perf_counter(), time.process_time()
+            await bounded(rest, at_a_time)
+            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+            return len(rest) / wall, 1e3 * cpu / len(rest)
 
-    rest = views[AT_A_TIME:]
-    return rate(len(rest), lambda: asyncio.run(all_of_them(rest)))
+    return asyncio.run(measured())
 
 
-def compare(title: str, latency: float, n: int, runs: dict[str, Any]) -> None:
-    views = some_views(n)
+def seconds_used(process: subprocess.Popen[bytes]) -> float:
+    """CPU seconds of a running process (Linux)."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def compare(
+    title: str, latency: float, at_a_time: int, n: int, rounds: int, clients: dict[str, Client]
+) -> None:
+    views = some_views(n + at_a_time)
     server = serve(latency)
+    measured: dict[str, list[Measured]] = {name: [] for name in clients}
     try:
-        print(f"\n{title}")
-        for name, run in runs.items():
-            per_second, cpu = run(views)
-            print(f"  {name:14} {per_second:8.1f} answers/s {cpu:8.2f} ms CPU each", flush=True)
+        wall, cpu = time.perf_counter(), seconds_used(server)
+        for _ in range(rounds):
+            for name, client in clients.items():
+                measured[name].append(client(views, at_a_time))
+        wall, cpu = time.perf_counter() - wall, seconds_used(server) - cpu
     finally:
         server.terminate()
         server.wait()
+    print(f"\n{title}; {rounds} rounds of {n}")
+    speed = {name: median(r for r, _ in results) for name, results in measured.items()}
+    for name, results in measured.items():
+        cost = median(c for _, c in results)
+        ratio = "" if name == "ours" else f"   ours / this: {speed['ours'] / speed[name]:.2f}"
+        print(f"  {name:14} {speed[name]:8.1f} answers/s {cost:8.2f} ms CPU each{ratio}")
+    each = 1e3 * cpu / (rounds * len(clients) * len(views))
+    print(
+        f"  {'the server':14} busy {cpu / wall:.0%} of the time, {each:.2f} ms CPU each", flush=True
+    )
 
 
 def tiny(n: int) -> None:
@@ -157,22 +192,27 @@ def tiny(n: int) -> None:
     views = some_views(n)
     for elicit in ("logprobs", "choice", "stated"):
         teacher = load_teacher("tiny-vl", options={"elicit": elicit})
-        teacher.label(views[:AT_A_TIME])
+        teacher.label(views[:64])
         per_second, cpu = rate(n, lambda teacher=teacher: teacher.label(views))  # type: ignore[misc]
         print(f"  {elicit:14} {per_second:8.1f} labels/s  {cpu:8.2f} ms CPU each", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--states", type=int, default=1200)
+    parser.add_argument("--states", type=int, default=320, help="in each round, at 64 at a time")
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", choices=["slow", "instant", "tiny"])
     args = parser.parse_args()
-    both: dict[str, Any] = {"ours": ours, "bare litellm": bare_litellm}
+    cores = len(os.sched_getaffinity(0))
+    print(f"{cores} core{'s' * (cores > 1)}")
+    both: dict[str, Client] = {"ours": ours, "bare litellm": bare_litellm}
     if args.only in (None, "slow"):
-        runs = {**both, "bare aiohttp": bare_aiohttp}
-        compare("0.5 s latency, 64 calls at a time", 0.5, args.states, runs)
+        three: dict[str, Client] = {**both, "bare aiohttp": bare_aiohttp}
+        for at_a_time in (64, 16):
+            title = f"0.5 s latency, {at_a_time} at a time: {2 * at_a_time} answers/s at most"
+            compare(title, 0.5, at_a_time, args.states * at_a_time // 64, args.rounds, three)
     if args.only in (None, "instant"):
-        compare("instant server", 0.0, args.states, both)
+        compare("instant server, 64 at a time", 0.0, 64, args.states, args.rounds, both)
     if args.only in (None, "tiny"):
         tiny(args.states)
 

@@ -16,7 +16,7 @@ from prompts import Prompt, load_prompt
 from teachers.chat import background
 from teachers.chat.calling import Caller, Hopeless
 from teachers.chat.capabilities import Capabilities, capabilities_of
-from teachers.chat.client import Client, import_litellm
+from teachers.chat.client import Client, import_litellm, register_free
 from teachers.chat.faults import Fault
 from teachers.chat.interview import Asking, Manner
 from teachers.chat.options import AskingOptions, ChatOptions
@@ -314,6 +314,8 @@ class ChatTeacher(WordsTeacher):
         self.check()
         keys = find_keys(self.name, self.provider, options.key_file, self.url)
         import_litellm()
+        if not self.capabilities.paid:
+            register_free(self.model)
         client = Client(
             model=self.model,
             capabilities=self.capabilities,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import struct
 from pathlib import Path
 from typing import Any
@@ -90,32 +91,54 @@ def test_a_file_that_is_no_parquet(content: bytes, tmp_path: Path) -> None:
         ImportConfig(store=tmp_path / "other", file=tmp_path / "none").run()
 
 
+def forged(file: Path, out: Path, old: bytes, new: bytes) -> Path:
+    """The file with ``old`` replaced in its footer, and the footer's length put right."""
+    data = file.read_bytes()
+    start = len(data) - 8 - struct.unpack("<I", data[-8:-4])[0]
+    footer = data[start:-8]
+    assert old in footer
+    footer = footer.replace(old, new)
+    out.write_bytes(data[:start] + footer + struct.pack("<I", len(footer)) + b"PAR1")
+    return out
+
+
+def varint(number: int) -> bytes:
+    """As Parquet's metadata has its numbers."""
+    out, number = b"", 2 * number
+    while number > 127:
+        out, number = out + bytes([number & 127 | 128]), number >> 7
+    return out + bytes([number])
+
+
 def test_claims_of_10_gigabytes_are_not_believed(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The size that the footer gives to a column of a row group, made 10 GB by hand."""
     monkeypatch.setattr("teachers.labelset.parquet.MAX_CHUNK_BYTES", 10_000)
-    data = exported.read_bytes()
-    length = struct.unpack("<I", data[-8:-4])[0]
     group = pq.read_metadata(exported).row_group(0)
     names = {group.column(i).path_in_schema: group.column(i) for i in range(group.num_columns)}
-    size = names["state"].total_uncompressed_size
-    footer = data[-8 - length : -8]
-    old, new = varint(2 * size), varint(2 * 10 * 2**30)
-    assert old in footer
-    forged = footer.replace(old, new)
-    file = tmp_path / "forged.parquet"
-    tail = struct.pack("<I", len(forged)) + b"PAR1"
-    file.write_bytes(data[: -8 - length] + forged + tail)
+    size = varint(names["state"].total_uncompressed_size)
+    file = forged(exported, tmp_path / "forged.parquet", size, varint(10 * 2**30))
     with pytest.raises(LabelFileError, match=r"claims 10\.0 GiB in the column .*not read"):
         list(read_rows(file))
 
 
-def varint(number: int) -> bytes:
-    out = b""
-    while number > 127:
-        out, number = out + bytes([number & 127 | 128]), number >> 7
-    return out + bytes([number])
+def test_other_claims_take_no_memory_either(exported: Path, tmp_path: Path) -> None:
+    """Ten thousand million rows, a page of 2 GiB, a footer of 4 GiB."""
+    count, many = b"\x16" + varint(35), b"\x16" + varint(10**10)
+    rows = forged(exported, tmp_path / "rows.parquet", count, many)
+    assert len(list(read_rows(rows))) == 35
+    data = exported.read_bytes()
+    size = pq.read_metadata(exported).row_group(0).column(0).dictionary_page_offset + 3
+    end = size + next(i for i in range(9) if data[size + i] < 128) + 1
+    page, footer = tmp_path / "page.parquet", tmp_path / "footer.parquet"
+    page.write_bytes(data[:size] + varint(2**31 - 1) + data[end:])
+    footer.write_bytes(data[:-8] + struct.pack("<I", 2**32 - 1) + b"PAR1")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for file in (page, footer):
+        with pytest.raises(LabelFileError, match="can't be read as Parquet"):
+            list(read_rows(file))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
 
 
 def test_damage_within_the_file(exported: Path, tmp_path: Path) -> None:

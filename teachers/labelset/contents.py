@@ -157,33 +157,28 @@ def tags(store: LabelStore) -> Iterator[tuple[Tag, int]]:
     Tags that begin with the same words are one range of the index of tags, which SQLite adds up:
     a store of a million answers takes seconds, though no two of them have the same price.
     """
-    for kind in KINDS:
-        last = kind
-        while (text := _next_tag(store, last, kind)) is not None:
-            last = text
-            if read_tag(text) is not None:
-                words, *_ = text.rsplit(",", len(NUMBERS))
-                last = f"{words}-"
-                tag, number = _sum(store, words)
-                if number:  # else nothing but what we never write: `labels verify` names it
-                    yield tag, number
+    for words, tag in beginnings(store):
+        (found,) = store.reader.walk(ADD_UP, (f"{words},", f"{words}-"))
+        count, priced, usd, *counts = found
+        if count:  # else there is nothing but what we never write: `labels verify` names it
+            known = priced == count and math.isfinite(usd)
+            yield Tag(*tag[:7], usd if known else None, *map(int, counts)), count
 
 
-def _next_tag(store: LabelStore, last: str, kind: str) -> str | None:
+def beginnings(store: LabelStore) -> Iterator[tuple[str, Tag]]:
+    """The words that tags begin with, and the first tag that does; numbers aside, all are alike."""
     query = "SELECT tag FROM Cache WHERE tag > ? AND tag < ? ORDER BY tag LIMIT 1"
-    for (text,) in store.reader.walk(query, (last, f"{kind[:-1]}-")):
-        return str(text)
-    return None
-
-
-def _sum(store: LabelStore, words: str) -> tuple[Tag, int]:
-    """All tags that begin with ``words`` in one, and how many they are."""
-    (found,) = store.reader.walk(ADD_UP, (f"{words},", f"{words}-"))
-    count, priced, usd, *tokens = found
-    numbers = [usd if priced == count and math.isfinite(usd) else None, *map(int, tokens)]
-    tag = read_tag(f"{words},{json.dumps(numbers)[1:]}")
-    assert tag is not None
-    return tag, count
+    for kind in KINDS:
+        last: str | None = kind
+        while last is not None:
+            found = list(store.reader.walk(query, (last, f"{kind[:-1]}-")))
+            last = None
+            for (text,) in found:
+                last, tag = text, read_tag(text)
+                if tag is not None:
+                    words, *_ = text.rsplit(",", len(NUMBERS))
+                    last = f"{words}-"
+                    yield words, tag
 
 
 def count(store: LabelStore, choice: Choice) -> int:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from envs import View
 from teachers.errors import LabelFileError, StoreError
 from teachers.label import Answer, Failure, Label
-from teachers.labelset.contents import tags
+from teachers.labelset.contents import beginnings
 from teachers.rows import parse
 from teachers.store import LabelStore
 
@@ -85,7 +85,7 @@ def show(
     """
     view = _find(store, key)
     answers = []
-    for fingerprint in sorted({tag.fingerprint for tag, _ in tags(store)}):
+    for fingerprint in sorted({tag.fingerprint for _, tag in beginnings(store)}):
         for kind in ("label", "failure"):
             name = f"{kind}/{fingerprint}/{view.key}"
             keys = [name, *store.reader.keys(f"{name}/")]

@@ -84,18 +84,19 @@ class StoredTeacher(Teacher):
         return self.inner.supports(task)
 
     def estimate(self, views: Sequence[View]) -> Estimate:
-        """What the inner teacher says of the states that are not stored; what it can't say is
-        taken from its earlier labels."""
+        """What the inner teacher says of the states that are not stored. What its earlier labels
+        took in time counts for more than what it thinks; their cost, where it can't say."""
         todo = {self._name(view): view for view in views}
         for part in chunks(list(todo), ESTIMATED):
             for name in self._look_up({name: todo[name] for name in part}):
                 del todo[name]
         estimate = self.inner.estimate(list(todo.values()))
-        if not todo or (estimate.seconds is not None and estimate.usd is not None):
+        if not todo or self.inner.instant:
             return estimate
         latency, cost = self.store.typical(self.inner.fingerprint_for(views[0].task))
-        if estimate.seconds is None and latency is not None:
-            estimate = replace(estimate, seconds=latency * len(todo))
+        if latency is not None:
+            side_by_side = min(self.inner.at_a_time, len(todo))
+            estimate = replace(estimate, seconds=latency * len(todo) / side_by_side)
         if estimate.usd is None and cost is not None:
             estimate = replace(estimate, usd=cost * len(todo))
         return estimate

@@ -107,6 +107,11 @@ class Teacher(ABC):
         """
         return self.fingerprint
 
+    @property
+    def at_a_time(self) -> int:
+        """How many questions are answered side by side, at most."""
+        return 1
+
     @abstractmethod
     def ask(self, views: Sequence[View]) -> Iterator[tuple[int, Answer]]:
         """Yield ``(index into views, answer)`` once for each view, in any order, as they come.

@@ -202,3 +202,41 @@ def test_a_model_that_is_not_there(views: list[View], monkeypatch: pytest.Monkey
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(TeacherNotReadyError, match="there is no folder /no/such"):
         load_teacher("qwen-vl-hf", options={"model": "/no/such"}).label(views[:1])
+
+
+def test_pictures_become_the_processors_own_numbers(local: LocalModel) -> None:
+    import numpy as np
+    import torch
+    from PIL import Image
+
+    from teachers.chat.reading import QwenReader
+
+    reader = local.reader
+    assert isinstance(reader, QwenReader)
+    side = reader.patches.patch * reader.patches.merge
+    dice = np.random.default_rng(0)
+    for rows, columns in ((6, 6), (4, 9)):
+        shape = (rows * side, columns * side, 3)
+        picture = dice.integers(0, 256, shape, dtype=np.uint8)
+        assert reader.patches.fits(shape[1], shape[0])
+        values, grid = reader.patches.of(picture)
+        done = reader.image_processor(images=[Image.fromarray(picture)], return_tensors="pt")
+        torch.testing.assert_close(values, done["pixel_values"])
+        assert grid.tolist() == done["image_grid_thw"][0].tolist()
+    assert not reader.patches.fits(6 * side + 1, 6 * side), "must be resized"
+    assert not reader.patches.fits(40 * side, 40 * side), "larger than the processor allows"
+
+
+def test_embedding_by_a_product_is_the_convolution(local: LocalModel) -> None:
+    import torch
+
+    from teachers.chat.patches import _Product
+
+    (product,) = (part for part in local.model.modules() if isinstance(part, _Product))
+    conv = product.convolution
+    patches = torch.randn(10, conv.in_channels, *conv.kernel_size)
+    with torch.inference_mode():
+        wide = conv(patches)
+        torch.testing.assert_close(product(patches), wide.flatten(1), rtol=1e-4, atol=1e-5)
+        twice = torch.cat([patches, patches], 2)
+        assert product(twice).shape[2] == 2, "anything else is still a convolution"

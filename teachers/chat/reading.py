@@ -14,6 +14,8 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import numpy as np
+
 from prompts import Message
 
 _REMEMBERED = 512
@@ -48,8 +50,12 @@ class QwenReader:
     def __init__(self, folder: str, model: Any) -> None:
         from transformers import AutoImageProcessor, AutoTokenizer
 
+        from teachers.chat.patches import Patches, embed_by_product
+
+        embed_by_product(model)
         self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, padding_side="left")
         self.image_processor: Any = AutoImageProcessor.from_pretrained(folder)  # type: ignore[no-untyped-call]
+        self.patches = Patches(self.image_processor)
         self.image_id = int(model.config.image_token_id)
         self.image_token = str(self.tokenizer.convert_ids_to_tokens(self.image_id))
         self.merged = int(model.config.vision_config.spatial_merge_size) ** 2
@@ -92,18 +98,21 @@ class QwenReader:
         return (ids == self.image_id).int()
 
     def _process(self, urls: Sequence[str]) -> None:
-        """Process the pictures that were not seen lately, all at once."""
-        new = [url for url in dict.fromkeys(urls) if url not in self._seen]
-        if new:
-            pictures = [_open(url) for url in new]
-            done = self.image_processor(images=pictures, return_tensors="pt")
-            grids = done["image_grid_thw"]
-            parts = done["pixel_values"].split([int(grid.prod()) for grid in grids])
-            self._seen.update(zip(new, zip(parts, grids, strict=True), strict=True))
+        """Process the pictures that were not seen lately."""
+        for url in urls:
+            if url not in self._seen:
+                self._seen[url] = self._processed(_open(url))
         for url in urls:
             self._seen.move_to_end(url)
         while len(self._seen) > max(_REMEMBERED, len(urls)):
             self._seen.popitem(last=False)
+
+    def _processed(self, picture: Any) -> tuple[Any, Any]:
+        """Pixel values (patches, values) and grid (3,) of one picture."""
+        if self.patches.fits(*picture.size):
+            return self.patches.of(np.asarray(picture))
+        done = self.image_processor(images=[picture], return_tensors="pt")
+        return done["pixel_values"], done["image_grid_thw"][0]
 
 
 class ProcessorReader:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from queue import SimpleQueue
 from typing import Any
@@ -21,13 +21,17 @@ from teachers.chat.faults import Fault
 from teachers.chat.interview import Asking, Manner
 from teachers.chat.options import AskingOptions, ChatOptions
 from teachers.chat.pacing import Gate
-from teachers.chat.prices import price_of_1000
+from teachers.chat.prices import price_of_1000, tokens_of_label
 from teachers.chat.providers import endpoint, find_keys, provider_of, served_models
 from teachers.chat.reply import Reply, Request
 from teachers.context import Context, Status, fingerprint_of, reply_key
 from teachers.errors import ConfigError, TeacherNotReadyError
 from teachers.label import Answer
 from teachers.teacher import Counts, Estimate, Teacher
+
+FIRST_WORD_S, WORDS_PER_S = 1.5, 60.0
+"""What a hosted model's reply takes, roughly: seconds until it begins, tokens a second from then
+on. Only for what is said before anybody was asked; measured times take its place."""
 
 RULES = 1
 """Part of every fingerprint: raise it when parsing makes something else of the same answer."""
@@ -212,6 +216,29 @@ class ChatTeacher(WordsTeacher):
             self.model, options.prompt, options.shots, options.elicit, options.samples
         )
         return None if each is None else labels * each / 1000
+
+    @property
+    def at_a_time(self) -> int:
+        """See :class:`Teacher`."""
+        return self.options.concurrency
+
+    def estimate(self, views: Sequence[View]) -> Estimate:
+        """See :class:`Teacher`. A hosted model's time is a rule of thumb, a local one's depends on
+        the machine: not known."""
+        estimate, options = super().estimate(views), self.options
+        if not estimate.calls or not self.capabilities.paid:
+            return estimate
+        sent, said = tokens_of_label(
+            self.model, options.prompt, options.shots, options.elicit, options.samples
+        )
+        each = FIRST_WORD_S * estimate.calls / estimate.states + said / WORDS_PER_S
+        seconds = max(each, each * estimate.states / options.concurrency)
+        if options.requests_per_minute is not None:
+            seconds = max(seconds, 60 * estimate.calls / options.requests_per_minute)
+        if options.tokens_per_minute is not None:
+            tokens = estimate.states * (sent + said)
+            seconds = max(seconds, 60 * tokens / options.tokens_per_minute)
+        return replace(estimate, seconds=seconds)
 
     def ask(self, views: Sequence[View]) -> Iterator[tuple[int, Answer]]:
         """See :class:`Teacher`.

@@ -30,11 +30,21 @@ from teachers.errors import (
 from teachers.label import Answer, Failure
 from teachers.labelling import LabelConfig, Labelled, find_states, say
 from teachers.progress import Bar
+from teachers.rounds import (
+    STATE_COLUMNS,
+    Question,
+    WithReply,
+    engine_options,
+    interviewer,
+    row_of,
+    served_name,
+    sort_out,
+    views_of,
+)
 from teachers.teacher import Counts, Teacher
 
 if TYPE_CHECKING:
     from envs import View
-    from teachers.chat import ChatTeacher
 
 BATCH = 256
 """States of one batch at most: what one part holds, and what the death of a node can cost."""
@@ -45,7 +55,9 @@ ACTOR_CPUS = 0.5
 MAX_ROUNDS = 4
 """ray-vllm: questions about one state: analysis, action, and each asked again once."""
 
-STATE_COLUMNS = ["task", "mission", "carrying", "blank", "state"]
+SLICE = 20_000
+"""ray-vllm: states whose rounds are done before the next states' begin; each round starts the
+engines, and what is not finished when the job dies is asked again."""
 
 
 def label_on_ray(config: LabelConfig) -> Labelled:
@@ -115,16 +127,8 @@ def _states(config: LabelConfig, data: Any) -> Any:
         except (OSError, ValueError) as error:
             said = str(error).strip().split("\n")[0]
             raise LabelFileError(f"{config.from_file} can't be read: {said}") from error
-    import pyarrow as pa
-
-    from teachers.labelset.schema import SCHEMA
-
-    columns = pa.schema([SCHEMA.field(name) for name in STATE_COLUMNS])
     views = find_states(config)
-    size = _batch_size(len(views), config.workers)
-    blocks = [views[start : start + size] for start in range(0, len(views), size)]
-    rows = [[_row(view) for view in block] for block in blocks]
-    return data.from_arrow([pa.Table.from_pylist(block, columns) for block in rows])
+    return _dataset([row_of(view) for view in views], _batch_size(len(views), config.workers))
 
 
 def _batch_size(states: int, workers: int) -> int:
@@ -132,10 +136,17 @@ def _batch_size(states: int, workers: int) -> int:
     return max(1, min(BATCH, math.ceil(states / (4 * workers))))
 
 
-def _row(view: View) -> dict[str, Any]:
-    return {"task": view.task.name} | {
-        name: getattr(view, name) for name in STATE_COLUMNS if name != "task"
-    }
+def _dataset(rows: Sequence[Mapping[str, Any]], size: int) -> Any:
+    """Rows as a dataset of blocks that workers can share."""
+    import pyarrow as pa
+    import ray.data
+
+    from teachers.labelset.schema import SCHEMA
+
+    texts = [pa.field(name, pa.string()) for name in rows[0] if name not in STATE_COLUMNS]
+    columns = pa.schema([*(SCHEMA.field(name) for name in STATE_COLUMNS), *texts])
+    blocks = [rows[start : start + size] for start in range(0, len(rows), size)]
+    return ray.data.from_arrow([pa.Table.from_pylist(list(block), columns) for block in blocks])
 
 
 # ---------------------------------------------------------------- any teacher, as actors
@@ -200,7 +211,6 @@ class _Labeller:
         self.parts = Parts(self.config.out)
         self.done = self.parts.done()
         self.teacher: Teacher | None = None  # made by the first batch, whose errors can be told
-        self.teacher = None
 
     def __call__(self, batch: Any) -> dict[str, list[Any]]:
         """Label one batch; a row of bookkeeping comes back."""
@@ -213,7 +223,7 @@ class _Labeller:
         return {"states": [batch.num_rows], "counts": [done], "error": [error]}
 
     def _label(self, rows: Sequence[Mapping[str, Any]]) -> Counts:
-        views = [view for view in _views(rows) if view.key not in self.done]
+        views = [view for view in views_of(rows) if view.key not in self.done]
         if not views:
             return Counts()
         self.teacher = self.teacher or self.config.load_teacher(self.config.teacher)
@@ -224,13 +234,6 @@ class _Labeller:
         before = replace(self.teacher.counts)
         _write(self.parts, views, self.teacher.label(views))
         return _since(before, self.teacher.counts)
-
-
-def _views(rows: Sequence[Mapping[str, Any]]) -> list[View]:
-    """The distinct states of some rows."""
-    from teachers.labelset.schema import view_from_row
-
-    return list({view.key: view for view in map(view_from_row, rows)}.values())
 
 
 def _write(parts: Any, views: Sequence[View], answers: Sequence[Answer]) -> None:
@@ -251,132 +254,32 @@ def _write(parts: Any, views: Sequence[View], answers: Sequence[Answer]) -> None
 def _with_vllm(
     config: LabelConfig, states: Any, total: int, parts: Any
 ) -> tuple[Counts, list[str]]:
-    """Conduct all interviews side by side, a round of questions at a time, through vLLM engines.
+    """Conduct many interviews side by side, a round of questions at a time, through vLLM engines.
 
     The labels are those of ``qwen-vl-local`` with the same options: same prompts, same rules of
     reading, same fingerprint.
     """
     from ray.data.llm import build_processor, vLLMEngineProcessorConfig
 
-    teacher = _interviewer(config)
-    engine = vLLMEngineProcessorConfig(
-        model_source=teacher.model,
-        engine_kwargs={"limit_mm_per_prompt": {"image": 32}, "enable_prefix_caching": True},
-        concurrency=config.workers,
-        batch_size=BATCH,
-        prepare_multimodal_stage={"enabled": True},
-    )
-    ask = build_processor(engine, preprocess=_Question(config), postprocess=_with_reply)
+    teacher = interviewer(config)
+    engine = vLLMEngineProcessorConfig(**engine_options(served_name(teacher), config.workers))
+    ask: Any = build_processor(engine, preprocess=Question(config), postprocess=WithReply(config))
     done = parts.done()
-    waiting = states.map_batches(_first_round, batch_format="pyarrow", batch_size=BATCH)
     counts = Counts()
     with Bar("labelling with vLLM on Ray", total) as bar:
-        for _ in range(MAX_ROUNDS):
-            waiting = ask(waiting).materialize()
-            rows = waiting.iter_batches(batch_size=BATCH, batch_format="pyarrow")
-            for batch in rows:
-                views, answers = _finished(teacher, batch.to_pylist(), done)
-                _write(parts, views, answers)
-                for answer in answers:
-                    counts.add_asked(answer)
-                    bar.advance(f"{counts.asked:,} asked")
-            waiting = waiting.filter(_Open(config))
-            if waiting.count() == 0:
-                break
+        for part in states.iter_batches(batch_size=SLICE, batch_format="pyarrow"):
+            views = views_of(part.to_pylist())
+            rows = [{**row_of(v), "replies": "[]"} for v in views if v.key not in done]
+            for _ in range(MAX_ROUNDS):
+                if not rows:
+                    break
+                replied = ask(_dataset(rows, _batch_size(len(rows), config.workers)))
+                rows = []
+                for batch in replied.iter_batches(batch_size=BATCH, batch_format="pyarrow"):
+                    still_open, views, answers = sort_out(teacher, batch.to_pylist())
+                    rows += still_open
+                    _write(parts, views, answers)
+                    for answer in answers:
+                        counts.add_asked(answer)
+                        bar.advance(f"{counts.asked:,} asked")
     return counts, []
-
-
-def _interviewer(config: LabelConfig) -> ChatTeacher:
-    """The teacher whose interviews are conducted; it is never asked itself."""
-    from teachers.chat import ChatTeacher
-    from teachers.registry import load_teacher
-
-    if config.teacher != "qwen-vl-local":
-        raise ConfigError("--engine ray-vllm goes with --teacher qwen-vl-local")
-    named = {"elicit": config.elicit, "prompt": config.prompt, "shots": config.shots}
-    options = {key: value for key, value in named.items() if value is not None}
-    teacher = load_teacher(config.teacher, options={**options, **config.teacher_args})
-    assert isinstance(teacher, ChatTeacher)
-    if teacher.options.elicit not in ("stated", "choice"):
-        raise ConfigError("--engine ray-vllm can elicit stated and choice; use --engine ray")
-    if not teacher.model:
-        raise ConfigError("--engine ray-vllm needs -T model=<hub id or folder>")
-    return teacher
-
-
-def _first_round(batch: Any) -> dict[str, list[Any]]:
-    return {**batch.to_pydict(), "replies": ["[]"] * batch.num_rows}
-
-
-def _continue(teacher: ChatTeacher, row: Mapping[str, Any]) -> Any:
-    """The open request of a state's interview, or its Answer: played again from its replies."""
-    from teachers.chat.reply import Reply
-
-    (view,) = _views([row])
-    interview = teacher.asking(view).run()
-    try:
-        requests = next(interview)
-        for reply in json.loads(row["replies"]):
-            requests = interview.send([Reply.from_json(reply)])
-    except StopIteration as end:
-        return end.value
-    (request,) = requests
-    return request
-
-
-class _Question:
-    """Turns a row into what vLLM is asked. Made anew on every node."""
-
-    def __init__(self, config: LabelConfig) -> None:
-        self.config = config
-        self.teacher: ChatTeacher | None = None
-
-    def __call__(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        self.teacher = self.teacher or _interviewer(self.config)
-        request = _continue(self.teacher, row)
-        sampling: dict[str, Any] = {"max_tokens": self.teacher.max_tokens}
-        sampling["temperature"] = self.teacher.options.temperature or 0.0
-        if request.schema is not None:
-            sampling["structured_outputs"] = {"json": request.schema.model_json_schema()}
-        return {"messages": request.messages, "sampling_params": sampling}
-
-
-def _with_reply(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The row with the model's reply added to those it has."""
-    from teachers.chat.reply import Reply
-    from teachers.label import Usage
-
-    usage = Usage(
-        calls=1,
-        prompt_tokens=row.get("num_input_tokens") or 0,
-        completion_tokens=row.get("num_generated_tokens") or 0,
-    )
-    reply = Reply(row["generated_text"], usage=usage, cost_usd=0.0)
-    replies = [*json.loads(row["replies"]), reply.to_json()]
-    return {name: row[name] for name in STATE_COLUMNS} | {"replies": json.dumps(replies)}
-
-
-class _Open:
-    """Whether a row's interview goes on."""
-
-    def __init__(self, config: LabelConfig) -> None:
-        self.config = config
-        self.teacher: ChatTeacher | None = None
-
-    def __call__(self, row: Mapping[str, Any]) -> bool:
-        self.teacher = self.teacher or _interviewer(self.config)
-        return not hasattr(_continue(self.teacher, row), "fingerprint")
-
-
-def _finished(
-    teacher: ChatTeacher, rows: Sequence[Mapping[str, Any]], done: set[str]
-) -> tuple[list[View], list[Answer]]:
-    """Those of ``rows`` whose interviews have ended, with their answers."""
-    views, answers = [], []
-    for row in rows:
-        (view,) = _views([row])
-        answer = _continue(teacher, row)
-        if hasattr(answer, "fingerprint") and view.key not in done:
-            views.append(view)
-            answers.append(answer)
-    return views, answers

@@ -29,6 +29,7 @@ def update(
     generator: torch.Generator,
 ) -> dict[str, float]:
     """Improve ``network`` on one rollout, then on labels of earlier ones; the mean losses."""
+    assert config.ent_coef is not None
     means = Means()
     logits, values = network(rollout.cells, rollout.words)
     log_probs = logits.log_softmax(-1)

@@ -83,8 +83,8 @@ class TrainConfig(Asking):
     clip: float = Field(default=0.2, gt=0)
     """PPO's clipping range."""
 
-    ent_coef: float = Field(default=0.01, ge=0)
-    """Weight of the entropy bonus."""
+    ent_coef: float | None = Field(default=None, ge=0)
+    """Weight of the entropy bonus; None: 0.01 without a teacher, 0.001 with one."""
 
     vf_coef: float = Field(default=0.5, ge=0)
     """Weight of the value loss."""
@@ -166,7 +166,9 @@ class TrainConfig(Asking):
         return ask
 
     @model_validator(mode="after")
-    def _defaults_of_the_algorithm(self) -> TrainConfig:
+    def _defaults_that_depend(self) -> TrainConfig:
+        if self.ent_coef is None:
+            self.__dict__["ent_coef"] = 0.01 if self.teacher == "none" else 0.001
         for name, value in BY_ALGORITHM[self.algo].items():
             if getattr(self, name) is None:
                 self.__dict__[name] = value

@@ -33,12 +33,18 @@ FINAL_SEED = 2**41
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Means over episodes. Success: the episode's return is above 0, as it is in MiniGrid."""
+    """Episodes and their means. Success: the return is above 0, as it is in MiniGrid."""
 
     success: float
     mean_return: float
     mean_length: float
-    episodes: int
+    returns: tuple[float, ...]
+    """Of each episode. A longer evaluation with the same seed begins with the same episodes."""
+
+    @property
+    def episodes(self) -> int:
+        """How many there were."""
+        return len(self.returns)
 
     def as_json(self) -> dict[str, Any]:
         """The contract of ``lvlm2p train --json``."""
@@ -59,23 +65,23 @@ def evaluate(policy: Policy, env_id: str, episodes: int, seed: int) -> Evaluatio
 
     n = min(episodes, SIDE_BY_SIDE)
     quota = np.full(n, episodes // n) + (np.arange(n) < episodes % n)
+    done = np.zeros(n, np.int64)
     env = VectorEnv(env_id, n, seed)
     observation = env.reset()
-    returns: list[float] = []
-    lengths: list[int] = []
-    while quota.any():
-        step = env.step(policy(observation, env, quota > 0))
+    results: dict[tuple[int, int], tuple[float, int]] = {}
+    while (done < quota).any():
+        step = env.step(policy(observation, env, done < quota))
         observation = step.obs
         for i, total, length in zip(step.ended, step.returns, step.lengths, strict=True):
-            if quota[i]:
-                quota[i] -= 1
-                returns.append(float(total))
-                lengths.append(int(length))
+            if done[i] < quota[i]:
+                results[int(done[i]), int(i)] = float(total), int(length)
+                done[i] += 1
+    returns, lengths = zip(*(results[episode] for episode in sorted(results)), strict=True)
     return Evaluation(
         success=float(np.mean(np.array(returns) > 0)),
         mean_return=float(np.mean(returns)),
         mean_length=float(np.mean(lengths)),
-        episodes=episodes,
+        returns=returns,
     )
 
 

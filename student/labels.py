@@ -8,6 +8,7 @@ seen, never in the order of the answers.
 
 from __future__ import annotations
 
+import hashlib
 import queue
 import threading
 from collections.abc import Iterator, Sequence
@@ -48,6 +49,7 @@ class LabelBook:
         wants_entropy: whether :meth:`rows` must be told how sure the student is.
         states: columns with one row for each settled state: ``cells`` and ``words`` (inputs to the
             network), ``targets`` (rows, actions), and ``labelled``: whether there is a target.
+        prompts: fingerprints of the prompts that the labels come from.
     """
 
     def __init__(self, config: TrainConfig, teacher: Teacher, cells: int, words: int, actions: int):
@@ -57,6 +59,7 @@ class LabelBook:
             targets=torch.empty((0, actions)),
             labelled=torch.empty(0, dtype=torch.bool),
         )
+        self.prompts: set[str] = set()
         self._teacher = teacher
         self._target = config.kl_target
         self._seed = config.seed
@@ -145,11 +148,9 @@ class LabelBook:
         task = self._inbox[0][0].task
         labelled = torch.tensor([isinstance(answer, Label) for answer in answers])
         targets = torch.zeros(len(answers), self.states["targets"].shape[1])
-        given = [
-            [answer.probabilities[name] for name in task.action_names]
-            for answer in answers
-            if isinstance(answer, Label)
-        ]
+        labels = [answer for answer in answers if isinstance(answer, Label)]
+        given = [[label.probabilities[name] for name in task.action_names] for label in labels]
+        self.prompts |= {label.prompt for label in labels if label.prompt}
         if given:
             # the environment may have actions that no teacher is asked about: they get 0
             rows = labelled.nonzero()
@@ -179,6 +180,13 @@ class LabelBook:
         for _ in range(batches if len(known) else 0):
             rows = known[torch.randint(len(known), (size,), generator=generator)]
             yield Distill(*(self.states[name][rows] for name in ("cells", "words", "targets")))
+
+    def fingerprint(self) -> str:
+        """A digest of which states were asked about, in which order, and what is distilled."""
+        digest = hashlib.sha256()
+        for name in ("keys", "labelled", "targets"):
+            digest.update(self.tensors()[name].numpy().tobytes())
+        return digest.hexdigest()
 
     # ---------------------------------------------------------------- checkpoints
 

@@ -29,6 +29,7 @@ def update(
     generator: torch.Generator,
 ) -> dict[str, float]:
     """Improve ``network`` on one rollout, then on labels of earlier ones; the mean losses."""
+    assert config.ent_coef is not None
     means = Means()
     for _ in range(config.epochs):
         order = torch.randperm(len(rollout.actions), generator=generator)

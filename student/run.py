@@ -51,6 +51,9 @@ if TYPE_CHECKING:
 TEACHER_EPISODES = 20
 """In which the teacher acts, to know what there is to catch up with."""
 
+NEARLY = 0.01
+"""A student whose return is this near to the teacher's, as a share of it, has caught up."""
+
 RECENT = 100
 """Episodes that the charts are means of."""
 
@@ -64,6 +67,8 @@ class TrainResult:
     evaluation: Evaluation
     labels: Counts
     seconds: float
+    label_set: dict[str, Any] | None = None
+    """What the labels were: a fingerprint of them all, and those of the prompts."""
 
     def as_json(self) -> dict[str, Any]:
         """The contract of ``lvlm2p train --json``."""
@@ -74,6 +79,7 @@ class TrainResult:
             "evaluation": self.evaluation.as_json(),
             "cost_usd": labels.pop("cost_usd"),
             "labels": labels,
+            "label_set": self.label_set,
             "seconds": round(self.seconds, 3),
         }
 
@@ -143,6 +149,7 @@ class Run:
             "env": self.env.state(),
             "generator": self.generator.get_state(),
             "visited": self.visited.size() if self.visited else 0,
+            "prompts": sorted(self.book.prompts) if self.book else [],
         }
 
     def save(self, metrics: Metrics) -> None:
@@ -183,6 +190,7 @@ class Run:
         self.generator.set_state(tensors["generator"])
         if self.book is not None:
             self.book.restore(_below("book.", tensors))
+            self.book.prompts = set(state["prompts"])
         self.frames, self.seconds = state["frames"], state["seconds"]
         self.episodes.extend((total, length) for total, length in state["episodes"])
         self.teacher_return, self.caught_up_at = state["teacher_return"], state["caught_up_at"]
@@ -205,8 +213,12 @@ def train(config: TrainConfig, teacher: Teacher | None = None) -> TrainResult:
     reason = teacher.supports(task_for(config.env)) if teacher is not None else None
     if reason is not None:
         raise TeacherNotReadyError(reason)
-    open_run_dir(config, teacher)
-    with _one_thread(), _interruptible() as stop, Progress(config.frames, config.progress) as bar:
+    with (
+        open_run_dir(config, teacher),
+        _one_thread(),
+        _interruptible() as stop,
+        Progress(config.frames, config.progress) as bar,
+    ):
         run = Run(config, teacher)
         try:
             if config.resume:
@@ -317,8 +329,11 @@ def _evaluated(run: Run) -> dict[str, Any]:
     policy = greedy(run.network, run.encoder)
     result = evaluate(policy, config.env, config.eval_episodes, PERIODIC_SEED)
     goal = run.teacher_return
-    if run.caught_up_at is None and goal is not None and result.mean_return >= goal:
-        run.caught_up_at = run.frames
+    if run.caught_up_at is None and goal is not None:
+        # on the teacher's own episodes, or a lucky draw of them would be out of reach
+        mine = float(np.mean(result.returns[: _teacher_episodes(config)]))
+        if mine >= goal - NEARLY * abs(goal):
+            run.caught_up_at = run.frames
     return {
         "eval/success": result.success,
         "eval/return": result.mean_return,
@@ -332,7 +347,7 @@ def _measure_teacher(run: Run, bar: Progress, stop: threading.Event) -> None:
     if run.teacher is None or config.kl_schedule != "caught-up" or run.teacher_return is not None:
         return
     policy = Advised(run.teacher, config.seed, stop)
-    result = evaluate(policy, config.env, TEACHER_EPISODES, PERIODIC_SEED)
+    result = evaluate(policy, config.env, _teacher_episodes(config), PERIODIC_SEED)
     if policy.failed > 0.1 * policy.asked:
         bar.say(
             f"{policy.failed} of the teacher's {policy.asked} answers failed while it was "
@@ -343,13 +358,20 @@ def _measure_teacher(run: Run, bar: Progress, stop: threading.Event) -> None:
         run.teacher_return = result.mean_return
 
 
+def _teacher_episodes(config: TrainConfig) -> int:
+    return min(TEACHER_EPISODES, config.eval_episodes)
+
+
 def _finish(run: Run) -> TrainResult:
     config = run.config
     policy = greedy(run.network, run.encoder)
     seed = FINAL_SEED + config.seed
     evaluation = evaluate(policy, config.env, config.final_episodes, seed)
     Student(config.env, run.network, run.encoder).save(config.run_dir)
-    result = TrainResult(config.run_dir, run.frames, evaluation, run.counts, run.seconds)
+    used = None
+    if run.book is not None:
+        used = {"fingerprint": run.book.fingerprint(), "prompts": sorted(run.book.prompts)}
+    result = TrainResult(config.run_dir, run.frames, evaluation, run.counts, run.seconds, used)
     text = json.dumps(result.as_json(), indent=2)
     checkpoint.write_atomically(config.run_dir / "result.json", text.encode())
     return result

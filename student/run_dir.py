@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from student.checkpoint import write_atomically
 from student.config import ABOUT_THE_TEACHER
@@ -19,13 +20,19 @@ if TYPE_CHECKING:
 
 PACKAGES = ("lvlm2p", "torch", "numpy", "gymnasium", "minigrid", "safetensors", "litellm")
 
+LOCK = "lock"
+"""The file that the process which trains there holds."""
 
-def open_run_dir(config: TrainConfig, teacher: Teacher | None) -> None:
+
+def open_run_dir(config: TrainConfig, teacher: Teacher | None) -> IO[bytes]:
     """Make the run's folder, or check that it may be resumed.
+
+    The folder is this process's as long as the file that is returned is open; the kernel closes
+    that of a process that was killed.
 
     Raises:
         RunError: it exists, is not there to resume, was made with another configuration or
-            teacher, or can't be written.
+            teacher, is in use, or can't be written.
     """
     folder = config.run_dir
     record = versions(config, teacher)
@@ -33,6 +40,7 @@ def open_run_dir(config: TrainConfig, teacher: Teacher | None) -> None:
         _check_same(folder, record)
     try:
         folder.mkdir(parents=True, exist_ok=config.resume)
+        owned = _own(folder)
         write_atomically(folder / "config.yaml", as_yaml(config).encode())
         write_atomically(folder / "versions.json", json.dumps(record, indent=2).encode())
     except FileExistsError:
@@ -41,12 +49,25 @@ def open_run_dir(config: TrainConfig, teacher: Teacher | None) -> None:
         ) from None
     except OSError as error:
         raise RunError(f"{folder} can't be written: {error.strerror}") from None
+    return owned
+
+
+def _own(folder: Path) -> IO[bytes]:
+    file = (folder / LOCK).open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise RunError(
+            f"another process is training in {folder}: wait for it, or choose another --run-dir"
+        ) from None
+    return file
 
 
 def _check_same(folder: Path, now: dict[str, Any]) -> None:
     if not folder.is_dir():
         raise RunError(f"there is nothing to resume: {folder} does not exist; leave out --resume")
-    if not any(folder.iterdir()):
+    if all(entry.name == LOCK for entry in folder.iterdir()):
         return  # killed before it wrote anything
     try:
         then = json.loads((folder / "versions.json").read_bytes())

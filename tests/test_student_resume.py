@@ -51,7 +51,8 @@ def config(folder: Path, **options: object) -> TrainConfig:
 
 def outcome(folder: Path) -> list[bytes]:
     names = ("student.safetensors", "metrics.csv", "visited.jsonl")
-    return [(folder / name).read_bytes() for name in names]
+    label_set = json.loads((folder / "result.json").read_text())["label_set"]
+    return [json.dumps(label_set).encode(), *((folder / name).read_bytes() for name in names)]
 
 
 def process(folder: Path, resume: bool) -> subprocess.Popen[str]:
@@ -80,7 +81,7 @@ def test_same_seed_same_numbers(whole: Path, tmp_path: Path) -> None:
     train(config(tmp_path / "again"), load_teacher("expert"))
     assert outcome(tmp_path / "again") == outcome(whole)
     train(config(tmp_path / "other", seed=4), load_teacher("expert"))
-    assert outcome(tmp_path / "other")[0] != outcome(whole)[0]
+    assert not set(outcome(tmp_path / "other")) & set(outcome(whole))
 
 
 def test_killed_three_times_at_random_moments(whole: Path, tmp_path: Path) -> None:
@@ -168,6 +169,19 @@ def test_a_run_can_be_made_longer(tmp_path: Path) -> None:
 def test_an_existing_folder_is_refused(whole: Path) -> None:
     with pytest.raises(RunError, match=r"exists: choose another --run-dir, or .* --resume"):
         train(config(whole), load_teacher("expert"))
+
+
+def test_a_folder_in_use_is_refused(whole: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    running = process(folder, resume=False)
+    wait_for_rows(folder, 1, running)
+    running.send_signal(signal.SIGSTOP)
+    with pytest.raises(RunError, match="another process is training in"):
+        train(config(folder, resume=True), load_teacher("expert"))
+    running.kill()
+    running.communicate()
+    train(config(folder, resume=True), load_teacher("expert"))
+    assert outcome(folder) == outcome(whole)
 
 
 def test_nothing_to_resume(tmp_path: Path) -> None:

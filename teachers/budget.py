@@ -58,5 +58,6 @@ class Budget:
                 "give --budget-calls instead"
             )
         if self.usd is not None and self.spent_usd >= self.usd:
-            return f"the budget of ${self.usd:.2f} is spent"
+            exact = f"{self.usd:,.2f}" if self.usd >= 0.01 or not self.usd else f"{self.usd:g}"
+            return f"the budget of ${exact} is spent"
         return None

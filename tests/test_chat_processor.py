@@ -42,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     random_checkpoint.make_checkpoint("qwen3-vl", words)
     tokenizer: Any = AutoTokenizer.from_pretrained(words)
     path = tmp_path_factory.mktemp("llava")
-    size = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2}
+    size: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2}
     pad = tokenizer.convert_tokens_to_ids("<|image_pad|>")
     text = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -60,7 +60,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             LlavaConfig(text_config=text, vision_config=vision, image_token_index=pad)
         )
     model.save_pretrained(path)
-    LlavaProcessor(
+    make_processor: Any = LlavaProcessor
+    make_processor(
         image_processor=CLIPImageProcessor(size={"shortest_edge": 64}, crop_size=64),
         tokenizer=tokenizer,
         patch_size=16,

@@ -22,7 +22,8 @@ from teachers import (
     Turn,
     reply_key,
 )
-from teachers.stored import REMEMBERED
+from teachers.expert import ExpertTeacher
+from teachers.stored import INSTANT_PER_S, REMEMBERED
 from tests.support.store import FakeTeacher, failing, states
 
 
@@ -262,3 +263,11 @@ def test_hits_are_counted(store: LabelStore) -> None:
     teacher.label(states(4))
     teacher.close()
     assert store._cache["hits/fa4e"] == '{"wanted": 8, "found": 4}'
+
+
+def test_the_estimate_of_a_teacher_that_computes_has_a_time(store: LabelStore) -> None:
+    teacher = StoredTeacher(ExpertTeacher(), store)
+    teacher.label(states(10))
+    estimate = teacher.estimate(states(30))
+    assert (estimate.states, estimate.calls, estimate.usd) == (20, 0, 0.0)
+    assert estimate.seconds == 20 / INSTANT_PER_S

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import signal
 import threading
 import time
@@ -220,6 +221,7 @@ def train(config: TrainConfig, teacher: Teacher | None = None) -> TrainResult:
         Progress(config.frames, config.progress) as bar,
     ):
         run = Run(config, teacher)
+        never_began = False
         try:
             if config.resume:
                 run.restore()
@@ -227,6 +229,9 @@ def train(config: TrainConfig, teacher: Teacher | None = None) -> TrainResult:
             try:
                 _train(run, metrics, bar, stop)
             except (Stopped, TeacherError) as error:
+                never_began = not (run.frames or config.resume or isinstance(error, Stopped))
+                if never_began:
+                    raise  # no key, say: once there is one, the same command must do
                 run.save(metrics)
                 bar.say(
                     f"saved after {run.boundary['frames']:,} frames; go on with: "
@@ -244,6 +249,8 @@ def train(config: TrainConfig, teacher: Teacher | None = None) -> TrainResult:
             if run.visited is not None:
                 run.visited.close()
             run.env.close()
+            if never_began:
+                shutil.rmtree(config.run_dir, ignore_errors=True)
 
 
 def _train(run: Run, metrics: Metrics, bar: Progress, stop: threading.Event) -> None:

@@ -161,8 +161,15 @@ def label_here(
     say(f"{teacher.name}: {len(views):,} states; {teacher.estimate(views)}")
     began = time.monotonic()
     failures: list[Failure] = []
-    rows = write_labels(out, _answered(teacher, views, failures), images)
     counts = teacher.counts
+    try:
+        rows = write_labels(out, _answered(teacher, views, failures), images)
+    except KeyboardInterrupt:
+        say(
+            f"stopped: {counts.asked:,} answers more are in the label store; "
+            "the same command goes on from there"
+        )
+        raise
     if failures and counts.asked + counts.cached == counts.failed:
         raise TeacherError(
             f"not one of {len(views):,} states could be labelled; the first failure: "

@@ -28,7 +28,7 @@ from teachers.errors import (
 )
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
     from teachers.budget import Budget
     from teachers.store import LabelStore
@@ -132,19 +132,21 @@ class Listing:
         """Plain data."""
         return {"teachers": [asdict(row) for row in self.rows]}
 
-    def summary(self) -> Table:
-        """A table."""
+    def summary(self) -> Group:
+        """A table, and below it what each teacher lacks or says of itself."""
+        from rich.console import Group
         from rich.table import Table
+        from rich.text import Text
 
         table = Table(box=None)
-        for heading in ("teacher", "model", "elicits", "$ per 1,000 labels", "ready", "note"):
-            table.add_column(heading, overflow="fold")
+        for heading in ("teacher", "model", "elicits", "$/1,000 labels", "ready"):
+            table.add_column(heading, overflow="fold", no_wrap=heading in ("teacher", "ready"))
         for row in self.rows:
             price = "unknown" if row.usd_per_1000 is None else f"{row.usd_per_1000:,.2f}"
             ready = "yes" if row.ready else "no"
-            elicits = " ".join(row.elicitations)
-            table.add_row(row.name, row.model, elicits, price, ready, row.note)
-        return table
+            table.add_row(row.name, row.model, " ".join(row.elicitations), price, ready)
+        notes = [Text(f"{row.name}: {row.note}") for row in self.rows if row.note]
+        return Group(table, Text(), *notes)
 
 
 def _status(name: str) -> Status:

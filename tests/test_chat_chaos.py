@@ -35,6 +35,11 @@ class Provider:
             found: dict[str, Any] = json.loads(answer.read())
         return found
 
+    def set(self, **changes: float) -> None:
+        """Change ``latency`` or ``faults`` from now on."""
+        request = urllib.request.Request(f"{self.url}/set", json.dumps(changes).encode())
+        urllib.request.urlopen(request, timeout=10).close()
+
 
 @contextmanager
 def provider(*flags: str) -> Iterator[Provider]:

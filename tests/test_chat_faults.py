@@ -18,7 +18,7 @@ from teachers import Failure, Label, LabelStore, Teacher, load_teacher
 from teachers.budget import Budget
 from teachers.chat.faults import Fault, fault_of, wait_of
 from teachers.chat.keys import read_keys, scrub
-from teachers.errors import TeacherNotReadyError
+from teachers.errors import ConfigError, TeacherNotReadyError
 from tests.support.chat import KEY, STATED, Script, failing, openai_body, some_views
 
 OPENAI = "/v1/chat/completions"
@@ -239,15 +239,15 @@ def test_a_budget_of_dollars_is_kept(httpserver: HTTPServer, views: list[View]) 
     assert [answer.kind for answer in answers] == ["label"] * 3 + ["failure"] * 5
 
 
-def test_a_budget_of_dollars_ends_where_prices_are_unknown(
-    httpserver: HTTPServer, views: list[View]
-) -> None:
-    Script(httpserver, OPENAI, [GOOD])
-    teacher = gpt(httpserver, budget=Budget(usd=100), concurrency=1, model="unheard-of")
-    answers = teacher.label(views[:3])
-    assert [answer.kind for answer in answers] == ["label", "failure", "failure"]
-    assert isinstance(answers[1], Failure) and "--budget-calls" in answers[1].message
-    assert teacher.counts.cost_usd is None
+def test_a_budget_of_dollars_needs_prices(httpserver: HTTPServer, views: list[View]) -> None:
+    script = Script(httpserver, OPENAI, [GOOD])
+    with pytest.raises(ConfigError, match=r"unheard-of is not known.*--budget-calls"):
+        gpt(httpserver, budget=Budget(usd=100), model="unheard-of")
+    assert not script.requests
+    budget = Budget(usd=100)  # a model in the price list, whose answer has no price after all
+    assert budget.admit()
+    budget.charge(None)
+    assert not budget.admit() and "--budget-calls" in str(budget.spent)
 
 
 def test_asking_from_several_threads(httpserver: HTTPServer, views: list[View]) -> None:

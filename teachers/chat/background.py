@@ -8,12 +8,19 @@ from __future__ import annotations
 import asyncio
 import atexit
 import os
+import sys
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+ASKING, CALL = "lvlm2p asking", "lvlm2p call"
+"""Names of tasks: what puts questions, and single calls that are under way."""
+
+PATIENCE_S = 20.0
+"""How long the end of the process waits for calls that are under way."""
 
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
@@ -41,19 +48,28 @@ def _close(loop: asyncio.AbstractEventLoop, owner: int) -> None:
     if owner != os.getpid() or not loop.is_running():
         return
     try:
-        asyncio.run_coroutine_threadsafe(_disconnect(), loop).result(timeout=2)
-    except Exception:  # the process is ending: nobody is left to be told
+        asyncio.run_coroutine_threadsafe(_disconnect(), loop).result(timeout=PATIENCE_S + 2)
+    except (Exception, KeyboardInterrupt):  # the process is ending: nobody is left to be told
         return
     finally:
         loop.call_soon_threadsafe(loop.stop)
 
 
 async def _disconnect() -> None:
-    import sys
+    """Ask nothing more, see through what was asked, then close.
 
-    for task in asyncio.all_tasks():
-        if task is not asyncio.current_task():
+    A call that is on its way will be billed; its reply goes to the journal.
+    """
+    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in tasks:
+        if task.get_name() == ASKING:
             task.cancel()
+    calls = [task for task in tasks if task.get_name() == CALL]
+    if calls:
+        print(f"waiting for {len(calls)} answers that are on their way", file=sys.stderr)
+        await asyncio.wait(calls, timeout=PATIENCE_S)
+    for task in tasks:
+        task.cancel()
     litellm = sys.modules.get("litellm")
     if litellm is not None:
         await litellm.close_litellm_async_clients()

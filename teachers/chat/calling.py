@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
 from teachers.budget import Budget
+from teachers.chat import background
 from teachers.chat.faults import Fault
 from teachers.chat.pacing import Gate, Lane
 from teachers.chat.reply import Reply, Request
@@ -102,7 +103,7 @@ class Caller:
         lane = await self.gate.enter()
         if lane is None:
             raise Hopeless(self._no_key_left())
-        call = asyncio.ensure_future(self._send(request, key, lane))
+        call = asyncio.create_task(self._send(request, key, lane), name=background.CALL)
         call.add_done_callback(_seen)
         return await asyncio.shield(call)
 

@@ -15,7 +15,7 @@ from envs import Task, View
 from prompts import Prompt, load_prompt
 from teachers.chat import background
 from teachers.chat.calling import Caller, Hopeless
-from teachers.chat.capabilities import Capabilities, capabilities_of
+from teachers.chat.capabilities import Capabilities, capabilities_of, price_entry
 from teachers.chat.client import Client, import_litellm, register_free
 from teachers.chat.faults import Fault
 from teachers.chat.interview import Asking, Manner
@@ -28,6 +28,9 @@ from teachers.context import Context, Status, fingerprint_of, reply_key
 from teachers.errors import ConfigError, TeacherNotReadyError
 from teachers.label import Answer
 from teachers.teacher import Counts, Estimate, Teacher
+
+TINY = "tiny-vl"
+"""The name under which ``lvlm2p serve tiny-vl`` serves it."""
 
 FIRST_WORD_S, WORDS_PER_S = 1.5, 60.0
 """What a hosted model's reply takes, roughly: seconds until it begins, tokens a second from then
@@ -68,10 +71,15 @@ class WordsTeacher(Teacher):
         }
 
     @property
+    def wording(self) -> tuple[str, int | None]:
+        """The prompt's name, and how many examples it shows (None: its default)."""
+        return self.options.prompt, self.options.shots
+
+    @property
     def fingerprint(self) -> str:
         """Names the teacher, whatever the task; labels carry :meth:`fingerprint_for`."""
-        named = {"prompt": self.options.prompt, "shots": self.options.shots}
-        return fingerprint_of({**self.facts(), **named})
+        prompt, shots = self.wording
+        return fingerprint_of({**self.facts(), "prompt": prompt, "shots": shots})
 
     def fingerprint_for(self, task: Task) -> str:
         """See :class:`Teacher`; covers the task's prompt, byte for byte."""
@@ -80,8 +88,8 @@ class WordsTeacher(Teacher):
     def prompted(self, task: Task) -> tuple[Prompt, str]:
         """The prompt for ``task``, and the fingerprint of labels that it brings."""
         if task not in self._prompts:
-            options = self.options
-            prompt = load_prompt(options.prompt, task, shots=options.shots, elicit=options.elicit)
+            name, shots = self.wording
+            prompt = load_prompt(name, task, shots=shots, elicit=self.options.elicit)
             fingerprint = fingerprint_of({**self.facts(), "prompt": prompt.fingerprint})
             self._prompts[task] = prompt, fingerprint
         return self._prompts[task]
@@ -161,6 +169,17 @@ class ChatTeacher(WordsTeacher):
             model = served_models(self.name, self.url)[0]
         return self.provider.full_model(model)
 
+    @property
+    def wording(self) -> tuple[str, int | None]:
+        """See :class:`WordsTeacher`; the small model that ships with us knows no words but its
+        own."""
+        if (
+            self.model == self.provider.prefix + TINY
+            and "prompt" not in self.options.model_fields_set
+        ):
+            return "tiny", None
+        return super().wording
+
     @cached_property
     def capabilities(self) -> Capabilities:
         """What the model can be sent."""
@@ -182,6 +201,13 @@ class ChatTeacher(WordsTeacher):
             raise ConfigError(
                 f"teacher {self.name!r}: {self.model} takes no temperature: leave it out"
             )
+        budget = self.context.budget
+        in_dollars = budget is not None and budget.usd is not None
+        if in_dollars and able.paid and not price_entry(self.model).get("input_cost_per_token"):
+            raise ConfigError(
+                f"teacher {self.name!r}: the price of {self.model} is not known, so a budget in "
+                "dollars can't be kept: give one in calls (--budget-calls)"
+            )
 
     def facts(self) -> dict[str, Any]:
         """See :class:`WordsTeacher`.
@@ -198,9 +224,17 @@ class ChatTeacher(WordsTeacher):
             **super().facts(),
             "model": self.model,
             "endpoint": address,
+            "temperature": self.temperature,
             "max_tokens": self.max_tokens,
             "reasoning_effort": self.options.reasoning_effort,
         }
+
+    @property
+    def temperature(self) -> float | None:
+        """None: the provider's default. A local server's would be to draw each token by lot: it is
+        asked for the likeliest, as a model in this process is, unless votes have to differ."""
+        greedy = self.provider.local and self.options.elicit != "votes"
+        return 0.0 if greedy and self.options.temperature is None else self.options.temperature
 
     @property
     def max_tokens(self) -> int:
@@ -212,9 +246,7 @@ class ChatTeacher(WordsTeacher):
         if not self.capabilities.paid:
             return 0.0
         options = self.options
-        each = price_of_1000(
-            self.model, options.prompt, options.shots, options.elicit, options.samples
-        )
+        each = price_of_1000(self.model, *self.wording, options.elicit, options.samples)
         return None if each is None else labels * each / 1000
 
     @property
@@ -228,9 +260,7 @@ class ChatTeacher(WordsTeacher):
         estimate, options = super().estimate(views), self.options
         if not estimate.calls or not self.capabilities.paid:
             return estimate
-        sent, said = tokens_of_label(
-            self.model, options.prompt, options.shots, options.elicit, options.samples
-        )
+        sent, said = tokens_of_label(self.model, *self.wording, options.elicit, options.samples)
         each = FIRST_WORD_S * estimate.calls / estimate.states + said / WORDS_PER_S
         seconds = max(each, each * estimate.states / options.concurrency)
         if options.requests_per_minute is not None:
@@ -278,7 +308,7 @@ class ChatTeacher(WordsTeacher):
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(line.concurrency, len(views))):
-                    group.create_task(work())
+                    group.create_task(work(), name=background.ASKING)
         except BaseExceptionGroup as error:
             put(_first(error))
         except BaseException as error:
@@ -348,7 +378,7 @@ class ChatTeacher(WordsTeacher):
             capabilities=self.capabilities,
             api_base=self.url,
             max_tokens=self.max_tokens,
-            temperature=options.temperature,
+            temperature=self.temperature,
             reasoning_effort=options.reasoning_effort,
             timeout=options.timeout,
             keys=tuple(key for key in keys if key is not None),

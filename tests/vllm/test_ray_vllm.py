@@ -45,6 +45,12 @@ except TeacherError as error:
 """
 
 
+PROMPTS = [
+    {"prompt": "direct", "elicit": "choice", "shots": 0},  # one round; the grammar makes labels
+    {"elicit": "stated", "shots": 1},  # rounds, and pictures in examples; mostly failures
+]
+
+
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Python that finds vLLM's packages first, then ours."""
@@ -67,16 +73,20 @@ def rows(path: Path) -> dict[str, tuple[Any, ...]]:
     }
 
 
+@pytest.mark.parametrize("prompt", PROMPTS, ids=["direct", "stated"])
 def test_labels_are_those_of_the_server(
-    server: Running, python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Running,
+    python: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    prompt: dict[str, Any],
 ) -> None:
     pytest.importorskip("ray", reason="the extra `ray` is not installed")
     from teachers.labelling import LabelConfig, label_states
 
-    asking = {
+    asking: dict[str, Any] = {
         "teacher": "qwen-vl-local",
-        "elicit": "stated",
-        "shots": 1,
+        **prompt,
         "env": "MiniGrid-LavaGapS5-v0",
         "states": 6,
     }
@@ -102,4 +112,6 @@ def test_labels_are_those_of_the_server(
     )
     assert done.returncode == 0, done.stderr[-3000:]
     found = rows(tmp_path / "ray")
+    kinds = {row["kind"] for row in read_rows(tmp_path / "ray")}
+    assert "label" in kinds or prompt["elicit"] == "stated"
     assert len(found) == 6 and found == rows(tmp_path / "served.parquet")

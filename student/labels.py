@@ -49,6 +49,7 @@ class LabelBook:
         wants_entropy: whether :meth:`rows` must be told how sure the student is.
         states: columns with one row for each settled state: ``cells`` and ``words`` (inputs to the
             network), ``targets`` (rows, actions), and ``labelled``: whether there is a target.
+        spent: which budget is spent, in words, since the first state that was not asked about.
         prompts: fingerprints of the prompts that the labels come from.
     """
 
@@ -60,6 +61,7 @@ class LabelBook:
             labelled=torch.empty(0, dtype=torch.bool),
         )
         self.prompts: set[str] = set()
+        self.spent: str | None = None
         self._teacher = teacher
         self._target = config.kl_target
         self._seed = config.seed
@@ -147,6 +149,9 @@ class LabelBook:
     def _write(self, answers: list[Label | Failure]) -> None:
         task = self._inbox[0][0].task
         labelled = torch.tensor([isinstance(answer, Label) for answer in answers])
+        for answer in answers:
+            if isinstance(answer, Failure) and answer.failure == "budget":
+                self.spent = self.spent or answer.message
         targets = torch.zeros(len(answers), self.states["targets"].shape[1])
         labels = [answer for answer in answers if isinstance(answer, Label)]
         given = [[label.probabilities[name] for name in task.action_names] for label in labels]

@@ -261,6 +261,7 @@ def _train(run: Run, metrics: Metrics, bar: Progress, stop: threading.Event) -> 
     run.mark()
     _measure_teacher(run, bar, stop)
     run.mark()
+    unguided = False
     next_save, started = run.frames + config.checkpoint_every, time.monotonic() - run.seconds
     while run.frames < config.frames:
         steps = min(config.n_steps, math.ceil((config.frames - run.frames) / config.n_envs))
@@ -294,6 +295,9 @@ def _train(run: Run, metrics: Metrics, bar: Progress, stop: threading.Event) -> 
         if _due(config.eval_every, before, run.frames):
             row |= _evaluated(run)
         metrics.write(row)
+        if run.book is not None and run.book.spent is not None and not unguided:
+            unguided = True
+            bar.say(f"{run.book.spent}: where there is no label yet, the run goes on unguided")
         bar.update(row, run.counts if run.teacher is not None else None)
         run.mark()
         if config.checkpoint_every and run.frames >= next_save:

@@ -80,7 +80,7 @@ def chaos(n: int, folder: Path) -> None:
     assert len(labels) + len(failures) == n
     assert len(failures) <= 0.01 * n
     assert set(stats["answered"].values()) == {1}, "no state was paid for twice"
-    assert len(stats["answered"]) == len(labels)
+    assert len(stats["answered"]) == len(labels), "each label is one answer that was given"
     assert again == answers
     assert len(stats["faulty"]) == 10, "every kind of fault was met"
     assert 2 <= stats["most_running"] <= 32

@@ -105,6 +105,18 @@ def test_ctrl_c_while_training_and_resumed(tmp_path: Path) -> None:
         assert set(asked(server).values()) == {1}, "nothing was asked twice"
 
 
+def test_a_spent_budget_is_said_and_training_goes_on(tmp_path: Path) -> None:
+    small = ["--n-envs", "2", "--n-steps", "16", "--frames", "96", "--final-episodes", "1"]
+    about = ["--run-dir", str(tmp_path / "run"), "--teacher-return", "0.9", *small]
+    with provider() as server:
+        train = ["train", *asking(server), *about, "--budget-calls", "9", "--json"]
+        code, told, said = finished(command(*train, store=tmp_path / "store"))
+        assert code == 0 and sum(asked(server).values()) == 9
+    assert said.count("the budget of 9 calls is spent") == 1 and "goes on unguided" in said
+    labels = json.loads(told.splitlines()[-1])["labels"]
+    assert labels["missing"] > 0 and 1 <= labels["asked"] <= 4
+
+
 def test_without_a_key_nothing_is_left_behind(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     about = ["--teacher", "gemini", "--env", ENV]

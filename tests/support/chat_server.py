@@ -2,7 +2,8 @@
 
     python -m tests.support.chat_server --port 8123 --latency 0.5 --faults 0.3 --seed 0
 
-``GET /stats`` tells what it saw; a state is named by the SHA-256 of its picture's data URL.
+``GET /stats`` tells what it saw; a state is named by the SHA-256 of the message that shows it: two
+states may look the same and differ in their mission.
 """
 
 from __future__ import annotations
@@ -110,14 +111,14 @@ async def models(_: web.Request) -> web.Response:
 
 
 def name_of(asked: dict[str, Any]) -> str:
-    """The state (its picture) and the turn that a request is about."""
+    """The state (picture and mission) and the turn that a request is about."""
     turn = 0
     for message in reversed(asked["messages"]):
         if message["role"] == "user":
             turn += 1
             if not isinstance(message["content"], str):
-                urls = [p["image_url"]["url"] for p in message["content"] if p["type"] != "text"]
-                return f"{hashlib.sha256(urls[-1].encode()).hexdigest()}/{turn}"
+                shown = json.dumps(message["content"])
+                return f"{hashlib.sha256(shown.encode()).hexdigest()}/{turn}"
     return "no picture"
 
 

@@ -45,7 +45,7 @@ test-slow: .venv/.dev
 	$(BIN)/pytest -m slow
 
 test-vllm: .venv/.dev .venv-vllm/.stamp
-	$(BIN)/pytest -m vllm tests/vllm
+	$(BIN)/pytest -m "vllm and not slow" tests/vllm
 
 bench: .venv/.dev
 	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[bench]'

@@ -24,6 +24,8 @@ LAVA = ["--env", "MiniGrid-LavaGapS6-v0", "--frames", "20000"]
 EXPERT = ["--teacher", "expert", "-T", "error_rate=0.0105"]
 LAVA_EXPERT = ["--teacher", "expert", "-T", "error_rate=0.005", "-T", "seed={seed}"]
 NOBODY = ["--teacher", "none"]
+TINY = ["--teacher", "tiny-vl", "--symmetry", "canonical", "--frames", "30000"]
+LONGER = [*NOBODY, "--frames", "30000"]
 A2C = ["--algo", "a2c", "--frames", "40000"]  # flags given twice: the last one counts
 
 ROWS: dict[str, tuple[list[str], float | None]] = {
@@ -36,6 +38,10 @@ ROWS: dict[str, tuple[list[str], float | None]] = {
     "lava-none-equal-steps": ([*LAVA, *NOBODY, "--epochs", "12"], None),
     "lava-a2c-expert": ([*LAVA[:2], *A2C, *LAVA_EXPERT], 0.85),
     "lava-a2c-none": ([*LAVA[:2], *A2C, *NOBODY], None),
+    "door-tiny-vl": ([*DOOR[:2], *TINY], 0.9),
+    "door-none-30000": ([*DOOR[:2], *LONGER], None),
+    "lava-tiny-vl": ([*LAVA[:2], *TINY], 0.9),
+    "lava-none-30000": ([*LAVA[:2], *LONGER], None),
 }
 
 

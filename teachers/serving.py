@@ -20,7 +20,7 @@ from types import FrameType
 from typing import Annotated, Literal
 
 import tyro
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from rich.console import Console
 
 from teachers.errors import ConfigError, TeacherError, TeacherNotReadyError
@@ -36,8 +36,9 @@ class ServeConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
-    teacher: Annotated[Literal["qwen-vl-local"], tyro.conf.Positional] = "qwen-vl-local"
-    """The teacher to start a server for."""
+    teacher: Annotated[Literal["qwen-vl-local", "tiny-vl"], tyro.conf.Positional] = "qwen-vl-local"
+    """What to serve for --teacher qwen-vl-local: a model of your choice, or the small one that
+    ships with this package."""
 
     model: str | None = None
     """Folder or hub id of a vision-language model; None: the largest Qwen3-VL for this GPU."""
@@ -68,6 +69,12 @@ class ServeConfig(BaseModel):
 
     timeout_s: float = Field(default=600, gt=0)
     """Longest wait until the server is healthy; the first start downloads the model."""
+
+    @model_validator(mode="after")
+    def _one_model(self) -> ServeConfig:
+        if self.teacher == "tiny-vl" and self.model is not None:
+            raise ValueError("tiny-vl is a model: leave out --model, or serve qwen-vl-local")
+        return self
 
     @field_validator("vllm_args")
     @classmethod
@@ -118,7 +125,7 @@ def start(config: ServeConfig) -> Server:
     executable = find_vllm(config.vllm)
     memory = gpu_memory_gb() if config.device != "cpu" else None
     on_gpu = config.device == "gpu" or memory is not None
-    model = config.model or default_model(memory, on_gpu)
+    model = config.model or _shipped(config) or default_model(memory, on_gpu)
     _check_port(config.port)
     log = config.log or _cache_folder() / f"serve-{config.port}.log"
     process = launch(
@@ -170,7 +177,15 @@ def _command(config: ServeConfig, executable: Path, model: str, on_gpu: bool) ->
         # A split prefill of images fails on vLLM's CPU build: a batch holds two whole prompts.
         flags += ["--dtype", "float32", "--enforce-eager", "--no-enable-chunked-prefill"]
         flags += ["--max-num-batched-tokens", 2 * length]
+    if config.teacher == "tiny-vl":
+        flags += ["--served-model-name", config.teacher]
     return [str(executable), "serve", model, *map(str, flags), *shlex.split(config.vllm_args)]
+
+
+def _shipped(config: ServeConfig) -> str | None:
+    """The folder of the model that ships with this package, where that is asked for."""
+    folder = Path(__file__).parent / "tiny_vl" / "checkpoint"
+    return str(folder) if config.teacher == "tiny-vl" else None
 
 
 def _environment(executable: Path, model: str, on_gpu: bool) -> dict[str, str]:

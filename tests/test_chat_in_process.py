@@ -106,8 +106,9 @@ def test_candidates_of_several_tokens_are_scored_as_if_written(
 
     import torch
 
-    asked = requests(views[:2], letters=("qxzj", "A"))
+    asked = requests(views[:1], letters=("qxzj", "A")) + requests(views[1:2], letters=("A", "B"))
     replies = Session(local).replies(asked, [0, 0], 8, 0.0)
+    assert [set(reply.alternatives) for reply in replies] == [{"qxzj", "A"}, {"A", "B"}]
     tokenizer = local.reader.tokenizer
     (text,), urls = local.reader.render([asked[0].messages])
     for word, least in (("qxzj", 2), ("A", 1)):

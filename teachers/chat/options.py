@@ -28,7 +28,8 @@ class AskingOptions(BaseModel):
     smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Probability shared equally by all actions (elicit=choice)."""
     temperature: float | None = Field(default=None, ge=0, le=2)
-    """None: the model's own. Several newest models take none."""
+    """None: the provider's default, for a model of your own 0 (votes: its own). Several newest
+    models take none."""
     max_tokens: int | None = Field(default=None, ge=1)
     """Longest answer, in tokens; None: the model family's default."""
     reask: int = Field(default=1, ge=0, le=3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -40,7 +40,8 @@ class Session:
     ) -> list[Reply]:
         """One reply to each request, in their order; letters asked for all or none."""
         started = time.perf_counter()
-        if requests[0].letters and not self._single_tokens(requests[0].letters):
+        letters = {letter for request in requests for letter in request.letters}
+        if letters and not self._single_tokens(letters):
             replies = self._score(requests)
         else:
             replies = self._generate(requests, seeds, max_tokens, temperature)
@@ -56,7 +57,7 @@ class Session:
         import torch
         from transformers import GenerationConfig
 
-        local, letters = self.local, requests[0].letters
+        local, letters = self.local, bool(requests[0].letters)
         inputs, fresh = self._inputs(requests)
         config = GenerationConfig(  # type: ignore[no-untyped-call]
             max_new_tokens=1 if letters else max_tokens,
@@ -64,7 +65,7 @@ class Session:
             eos_token_id=local.ends,
             pad_token_id=local.pad,
             return_dict_in_generate=True,
-            output_logits=bool(letters),
+            output_logits=letters,
         )
         noise = [_Gumbel(seeds, temperature, local.device)] if temperature and not letters else None
         with torch.inference_mode():
@@ -82,7 +83,8 @@ class Session:
             ended = written[row] < new.shape[1]
             finish: Finish = "stop" if ended or letters else "length"
             usage = Usage(calls=1, prompt_tokens=fresh[row], completion_tokens=written[row])
-            listed = {} if chances is None else self._letters(chances[row], letters)
+            named = requests[row].letters
+            listed = self._letters(chances[row], named) if chances is not None and named else {}
             replies.append(Reply(text, finish, usage=usage, alternatives=listed))
         return replies
 
@@ -125,7 +127,7 @@ class Session:
         kept = torch.arange(steps, device=self.local.device)[None, :] < counts
         self._mask = torch.cat([inputs["attention_mask"], kept.long()], 1)
 
-    def _single_tokens(self, letters: Sequence[str]) -> bool:
+    def _single_tokens(self, letters: Collection[str]) -> bool:
         tokenizer = self.local.reader.tokenizer
         return all(len(tokenizer.encode(x, add_special_tokens=False)) == 1 for x in letters)
 
@@ -139,14 +141,17 @@ class Session:
         """Exact probabilities of candidates of several tokens: each is read as if written."""
         import torch
 
-        local, letters = self.local, requests[0].letters
+        local = self.local
         reader = local.reader
         texts, urls = reader.render([request.messages for request in requests])
+        candidates = [
+            (row, x) for row, request in enumerate(requests) for x in request.letters
+        ]
         encode = reader.tokenizer.encode
-        tails = [len(encode(letter, add_special_tokens=False)) for letter in letters]
+        tails = [len(encode(letter, add_special_tokens=False)) for _, letter in candidates]
         inputs = reader.tensors(
-            [text + letter for text in texts for letter in letters],
-            [row for row in urls for _ in letters],
+            [texts[row] + letter for row, letter in candidates],
+            [urls[row] for row, _ in candidates],
         )
         inputs = {name: tensor.to(local.device) for name, tensor in inputs.items()}
         longest = max(tails)
@@ -159,15 +164,15 @@ class Session:
         chances = logits[:, :-1].log_softmax(-1)
         tokens = inputs["input_ids"][:, -longest:]
         each = chances.gather(2, tokens[:, :, None])[:, :, 0]
-        replies = []
-        for row in range(len(requests)):
-            scores = {
-                letter: math.exp(each[row * len(letters) + i, longest - tail :].sum())
-                for i, (letter, tail) in enumerate(zip(letters, tails, strict=True))
-            }
-            read = int(mask[row * len(letters) : (row + 1) * len(letters)].sum())
-            replies.append(Reply("", usage=Usage(calls=1, prompt_tokens=read), alternatives=scores))
-        return replies
+        scores: list[dict[str, float]] = [{} for _ in requests]
+        read = [0] * len(requests)
+        for i, ((row, letter), tail) in enumerate(zip(candidates, tails, strict=True)):
+            scores[row][letter] = math.exp(each[i, longest - tail :].sum())
+            read[row] += int(mask[i].sum())
+        return [
+            Reply("", usage=Usage(calls=1, prompt_tokens=n), alternatives=found)
+            for found, n in zip(scores, read, strict=True)
+        ]
 
 
 class _Gumbel:

@@ -20,7 +20,7 @@ from teachers import TeacherError
 from teachers.labelset.parquet import read_rows
 from tests.vllm.conftest import ROOT, Running
 
-pytestmark = pytest.mark.vllm
+pytestmark = [pytest.mark.vllm, pytest.mark.slow]  # 3 minutes and more on two cores
 
 JOB = """
 import json, sys

@@ -31,10 +31,12 @@ from tools.tiny_vl.tokens import DIRECTIONS, TASKS
 SIDES = (5, 6, 7, 8)
 SIDE_WEIGHTS = {5: 0.16, 6: 0.44, 7: 0.14, 8: 0.26}
 """How often a batch shows grids of each side."""
-TASK_WEIGHTS = {"lava-gap": 0.2, "dynamic-obstacles": 0.28, "fetch": 0.28, "go-to-door": 0.24}
+TASK_WEIGHTS = {"lava-gap": 0.3, "dynamic-obstacles": 0.24, "fetch": 0.26, "go-to-door": 0.2}
 """How often a batch shows each task."""
-PRACTICE = 5_000
+PRACTICE = 20_000
 """Practice states of LavaGap of each side."""
+PRACTISED = 0.8
+"""Share of LavaGap's lessons that are practice rooms."""
 SHARES = {"lava-gap": 0.0375, "dynamic-obstacles": 0.3, "fetch": 0.28, "go-to-door": 0.27}
 """How much of the data each task is."""
 POSES = 6
@@ -174,14 +176,12 @@ class States:
             for use in (LEARN, HELD_OUT, PRACTISE)
         }
 
-    def learnt(
-        self, side: int, n: int, rng: np.random.Generator, practice: bool = False
-    ) -> NDArray[np.intp]:
-        """Rows of ``n`` states to learn from, tasks mixed by their weights; with ``practice``
-        most of LavaGap's are practice rooms."""
+    def learnt(self, side: int, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
+        """Rows of ``n`` states to learn from, tasks mixed by their weights; most of LavaGap's are
+        practice rooms."""
         weights = np.array([TASK_WEIGHTS[task] for task in TASKS])
         tasks = rng.choice(len(TASKS), n, p=weights / weights.sum())
-        practised = (tasks == TASKS.index("lava-gap")) & (rng.random(n) < 0.7 * practice)
+        practised = (tasks == TASKS.index("lava-gap")) & (rng.random(n) < PRACTISED)
         uses = np.where(practised, PRACTISE, LEARN)
         pairs = zip(tasks.tolist(), uses.tolist(), strict=True)
         return np.array([rng.choice(self._rows[side, task, use]) for task, use in pairs])

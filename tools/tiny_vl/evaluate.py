@@ -129,7 +129,7 @@ def write_card(rows: list[dict[str, Any]], states: int, episodes: int) -> None:
     run = json.loads((CHECKPOINT / "training.json").read_text("utf-8"))
     training = (
         f"{run['steps']:,} steps of {run['batch']} states from seed {run['seed']}, "
-        f"{run['seconds'] / 60:.0f} minutes on one busy CPU core"
+        f"{run['seconds'] / 60:.0f} minutes of one CPU core"
     )
     card = (Path(__file__).parent / "card.md").read_text("utf-8")
     for name, text in (

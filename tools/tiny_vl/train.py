@@ -29,13 +29,12 @@ class Stage:
     """A part of the training, with optimizers of its own.
 
     First the model learns to see, with the training heads, at a constant rate; then to answer,
-    without them, with practice rooms, at a rate that falls to zero.
+    without them, at a rate that falls to zero.
     """
 
     steps: int
     lr: float
     heads: bool
-    practice: bool
     falls: bool
 
     def rate(self, step: int) -> float:
@@ -45,8 +44,8 @@ class Stage:
 
 
 STAGES = (
-    Stage(steps=985, lr=3e-3, heads=True, practice=False, falls=False),
-    Stage(steps=640, lr=2.5e-3, heads=False, practice=True, falls=True),
+    Stage(steps=985, lr=3e-3, heads=True, falls=False),
+    Stage(steps=1_500, lr=2.5e-3, heads=False, falls=True),
 )
 
 
@@ -76,7 +75,7 @@ def train(
         for group in (group for opt in opts for group in opt.param_groups):
             group["lr"] = stage.rate(step)
         side = int(rng.choice(sides, p=chances / chances.sum()))
-        rows = states.learnt(side, batch, rng, stage.practice)
+        rows = states.learnt(side, batch, rng)
         loss, parts = pupil.loss(side, rows, stage.heads)
         for opt in opts:
             opt.zero_grad(set_to_none=True)
@@ -114,13 +113,13 @@ def main() -> None:
     if not args.data.exists():
         print(f"drawing {args.states:,} states into {args.data}", flush=True)
         data.make_states(args.states, seed=0, workers=2).save(args.data)
-    began = time.time()
+    began = time.process_time()
     pupil = Pupil(data.States.load(args.data), args.seed)
     rng = np.random.default_rng(args.seed)
     for stage in STAGES:
         train(pupil, stage, args.out, rng, args.batch, args.every)
     run = {"seed": args.seed, "batch": args.batch, "steps": sum(stage.steps for stage in STAGES)}
-    run["seconds"] = round(time.time() - began)
+    run["seconds"] = round(time.process_time() - began)
     (args.out / "training.json").write_text(json.dumps(run) + "\n", "utf-8")
     print("measure it and write its card: python -m tools.tiny_vl.evaluate --card")
 

@@ -23,6 +23,7 @@ DOOR = ["--env", "MiniGrid-GoToDoor-6x6-v0", "--frames", "20000"]
 LAVA = ["--env", "MiniGrid-LavaGapS6-v0", "--frames", "20000"]
 EXPERT = ["--teacher", "expert", "-T", "error_rate=0.0105"]
 LAVA_EXPERT = ["--teacher", "expert", "-T", "error_rate=0.005", "-T", "seed={seed}"]
+WORSE = ["--teacher", "expert", "-T", "seed={seed}", "-T"]
 NOBODY = ["--teacher", "none"]
 TINY = ["--teacher", "tiny-vl", "--symmetry", "canonical", "--frames", "30000"]
 LONGER = [*NOBODY, "--frames", "30000"]
@@ -33,6 +34,9 @@ ROWS: dict[str, tuple[list[str], float | None]] = {
     "door-expert": ([*DOOR, *EXPERT], 0.95),
     "door-none": ([*DOOR, *NOBODY], None),
     "door-none-equal-steps": ([*DOOR, *NOBODY, "--epochs", "12"], None),
+    "door-worse": ([*DOOR, *WORSE, "error_rate=0.05"], None),
+    "door-bad": ([*DOOR, *WORSE, "error_rate=0.15"], None),
+    "door-poor": ([*DOOR, *WORSE, "error_rate=0.4"], None),
     "lava-expert": ([*LAVA, *LAVA_EXPERT], 0.9),
     "lava-none": ([*LAVA, *NOBODY], None),
     "lava-none-equal-steps": ([*LAVA, *NOBODY, "--epochs", "12"], None),

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from student.comparing import CompareConfig, compare
     from student.config import TrainConfig
     from student.playing import PlayConfig, play
-    from student.run import TrainResult, train
+    from student.result import TrainResult
+    from student.run import train
     from student.trained import Student, load_student
 
 __all__ = [
@@ -35,7 +36,7 @@ _HOME = {
     "PlayConfig": "student.playing",
     "play": "student.playing",
     "Student": "student.trained",
-    "TrainResult": "student.run",
+    "TrainResult": "student.result",
     "load_student": "student.trained",
     "train": "student.run",
 }

@@ -8,41 +8,33 @@ import shutil
 import signal
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import copy
-from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from envs import VectorEnv, task_for
+from envs import task_for
 from student import a2c, checkpoint, ppo
-from student.encoding import MISSION_LENGTH, Encoder
 from student.evaluation import (
     FINAL_SEED,
     PERIODIC_SEED,
     Advised,
-    Evaluation,
     Stopped,
     evaluate,
     greedy,
 )
-from student.labels import LabelBook
 from student.metrics import Metrics
-from student.network import Network
-from student.optimise import make_optimizer
 from student.progress import Progress
+from student.result import TrainResult
 from student.rollout import collect
 from student.run_dir import open_run_dir
 from student.schedule import kl_weight
+from student.state import Run
 from student.trained import Student
-from student.visited import Visited
-from teachers import Counts, Teacher
-from teachers.errors import CheckpointError, TeacherError, TeacherNotReadyError
+from teachers import Teacher
+from teachers.errors import TeacherError, TeacherNotReadyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,152 +46,6 @@ TEACHER_EPISODES = 20
 
 NEARLY = 0.01
 """A student whose return is this near to the teacher's, as a share of it, has caught up."""
-
-RECENT = 100
-"""Episodes that the charts are means of."""
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """What a run came to."""
-
-    run_dir: Path
-    frames: int
-    evaluation: Evaluation
-    labels: Counts
-    seconds: float
-    label_set: dict[str, Any] | None = None
-    """What the labels were: a fingerprint of them all, and those of the prompts."""
-
-    def as_json(self) -> dict[str, Any]:
-        """The contract of ``lvlm2p train --json``."""
-        labels = asdict(self.labels)
-        return {
-            "run_dir": str(self.run_dir),
-            "frames": self.frames,
-            "evaluation": self.evaluation.as_json(),
-            "cost_usd": labels.pop("cost_usd"),
-            "labels": labels,
-            "label_set": self.label_set,
-            "seconds": round(self.seconds, 3),
-        }
-
-    def summary(self) -> str:
-        """The same in words."""
-        e, n = self.evaluation, self.labels
-        cost = "price unknown" if n.cost_usd is None else f"${n.cost_usd:.2f}"
-        return (
-            f"{self.frames:,} frames in {self.seconds:.0f} s. In {e.episodes} fresh episodes of "
-            f"its own the student succeeds in {e.success:.1%} (mean return {e.mean_return:.3f}). "
-            f"Labels: {n.asked} asked, {n.cached} cached, {n.failed} failed, {n.missing} missing; "
-            f"{cost}. {self.run_dir}"
-        )
-
-
-class Run:
-    """Everything that changes during a run. Between two updates it can be saved and restored."""
-
-    def __init__(self, config: TrainConfig, teacher: Teacher | None) -> None:
-        self.config, self.teacher = config, teacher
-        self.env = VectorEnv(config.env, config.n_envs, config.seed)
-        width, height, _ = self.env.grid_shape
-        self.encoder = Encoder(width, height, centred=self.env.task.symbols is None)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            self.network = Network(self.encoder.cells, self.env.n_actions, config.hidden)
-        self.optimizer = make_optimizer(self.network, config)
-        self.generator = torch.Generator().manual_seed(config.seed)
-        self.book: LabelBook | None = None
-        self._counted = Counts()
-        if teacher is not None:
-            self.book = LabelBook(
-                config, teacher, self.encoder.cells, MISSION_LENGTH, self.env.n_actions
-            )
-            self._counted = copy(teacher.counts)
-        self.frames = 0
-        self.seconds = 0.0
-        self.episodes: deque[tuple[float, int]] = deque(maxlen=RECENT)
-        self.teacher_return = config.teacher_return
-        self.caught_up_at: int | None = None
-        self.earlier = Counts()
-        self.observation = self.env.reset()
-        self.visited = Visited(config.run_dir / "visited.jsonl") if config.save_visited else None
-        self.sizes: dict[str, int] = {}
-        self.boundary: dict[str, Any] = {}
-
-    @property
-    def counts(self) -> Counts:
-        """What the teacher did for this run, before and after it was resumed."""
-        total = copy(self.earlier)
-        if self.teacher is not None:
-            for name, now in asdict(self.teacher.counts).items():
-                then, sofar = getattr(self._counted, name), getattr(total, name)
-                unknown = now is None or then is None or sofar is None
-                setattr(total, name, None if unknown else sofar + now - then)
-        return total
-
-    def mark(self) -> None:
-        """Remember this moment, between two updates, as the one to save."""
-        self.boundary = {
-            "frames": self.frames,
-            "seconds": self.seconds,
-            "episodes": list(self.episodes),
-            "teacher_return": self.teacher_return,
-            "caught_up_at": self.caught_up_at,
-            "counts": asdict(self.counts),
-            "env": self.env.state(),
-            "generator": self.generator.get_state(),
-            "visited": self.visited.size() if self.visited else 0,
-            "prompts": sorted(self.book.prompts) if self.book else [],
-        }
-
-    def save(self, metrics: Metrics) -> None:
-        """Write the last marked moment as the checkpoint."""
-        state = dict(self.boundary)
-        tensors = {"generator": state.pop("generator")}
-        tensors |= {f"network.{k}": v for k, v in self.network.state_dict().items()}
-        tensors |= checkpoint.to_flat(self.optimizer.state_dict()["state"])
-        if self.book is not None:
-            tensors |= {f"book.{k}": v for k, v in self.book.tensors().items()}
-        state["sizes"] = metrics.sizes()
-        checkpoint.save(self.config.run_dir / "checkpoint", tensors, state)
-
-    def restore(self) -> None:
-        """Come back to the last checkpoint, if there is one.
-
-        Raises:
-            CheckpointError: it can't be used.
-        """
-        loaded = checkpoint.load(self.config.run_dir / "checkpoint")
-        if loaded is None:
-            if self.visited is not None:
-                self.visited.cut(0)
-            return
-        tensors, state = loaded
-        try:
-            self._take(tensors, state)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise CheckpointError(
-                f"the checkpoint in {self.config.run_dir} does not fit this run: "
-                f"{type(error).__name__}: {error}"
-            ) from None
-
-    def _take(self, tensors: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
-        self.network.load_state_dict(_below("network.", tensors))
-        slots = {**self.optimizer.state_dict(), "state": checkpoint.from_flat(tensors)}
-        self.optimizer.load_state_dict(slots)
-        self.generator.set_state(tensors["generator"])
-        if self.book is not None:
-            self.book.restore(_below("book.", tensors))
-            self.book.prompts = set(state["prompts"])
-        self.frames, self.seconds = state["frames"], state["seconds"]
-        self.episodes.extend((total, length) for total, length in state["episodes"])
-        self.teacher_return, self.caught_up_at = state["teacher_return"], state["caught_up_at"]
-        self.earlier = Counts(**state["counts"])
-        self.observation = self.env.restore(state["env"])
-        self.sizes = state["sizes"]
-        if self.visited is not None:
-            self.visited.cut(state["visited"])
 
 
 def train(config: TrainConfig, teacher: Teacher | None = None) -> TrainResult:
@@ -386,10 +232,6 @@ def _finish(run: Run) -> TrainResult:
     text = json.dumps(result.as_json(), indent=2)
     checkpoint.write_atomically(config.run_dir / "result.json", text.encode())
     return result
-
-
-def _below(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 @contextmanager

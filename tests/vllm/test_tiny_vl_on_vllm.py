@@ -43,7 +43,7 @@ def lvlm2p(*argv: object) -> Any:
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize(("elicit", "each"), [("stated", 125), ("logprobs", 50), ("choice", 50)])
+@pytest.mark.parametrize(("elicit", "each"), [("stated", 125), ("logprobs", 25), ("choice", 25)])
 def test_the_served_model_chooses_as_the_one_in_this_process(
     api_base: str, elicit: str, each: int
 ) -> None:

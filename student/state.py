@@ -1,0 +1,137 @@
+"""Everything that changes during a training run, to be saved and restored."""
+
+from __future__ import annotations
+
+from collections import deque
+from copy import copy
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from envs import VectorEnv
+from student import checkpoint
+from student.encoding import MISSION_LENGTH, Encoder
+from student.labels import LabelBook
+from student.metrics import Metrics
+from student.network import Network
+from student.optimise import make_optimizer
+from student.visited import Visited
+from teachers import Counts, Teacher
+from teachers.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from student.config import TrainConfig
+
+RECENT = 100
+"""Episodes that the charts are means of."""
+
+
+class Run:
+    """Everything that changes during a run. Between two updates it can be saved and restored."""
+
+    def __init__(self, config: TrainConfig, teacher: Teacher | None) -> None:
+        self.config, self.teacher = config, teacher
+        self.env = VectorEnv(config.env, config.n_envs, config.seed)
+        width, height, _ = self.env.grid_shape
+        self.encoder = Encoder(width, height, centred=self.env.task.symbols is None)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.network = Network(self.encoder.cells, self.env.n_actions, config.hidden)
+        self.optimizer = make_optimizer(self.network, config)
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.book: LabelBook | None = None
+        self._counted = Counts()
+        if teacher is not None:
+            self.book = LabelBook(
+                config, teacher, self.encoder.cells, MISSION_LENGTH, self.env.n_actions
+            )
+            self._counted = copy(teacher.counts)
+        self.frames = 0
+        self.seconds = 0.0
+        self.episodes: deque[tuple[float, int]] = deque(maxlen=RECENT)
+        self.teacher_return = config.teacher_return
+        self.caught_up_at: int | None = None
+        self.earlier = Counts()
+        self.observation = self.env.reset()
+        self.visited = Visited(config.run_dir / "visited.jsonl") if config.save_visited else None
+        self.sizes: dict[str, int] = {}
+        self.boundary: dict[str, Any] = {}
+
+    @property
+    def counts(self) -> Counts:
+        """What the teacher did for this run, before and after it was resumed."""
+        total = copy(self.earlier)
+        if self.teacher is not None:
+            for name, now in asdict(self.teacher.counts).items():
+                then, sofar = getattr(self._counted, name), getattr(total, name)
+                unknown = now is None or then is None or sofar is None
+                setattr(total, name, None if unknown else sofar + now - then)
+        return total
+
+    def mark(self) -> None:
+        """Remember this moment, between two updates, as the one to save."""
+        self.boundary = {
+            "frames": self.frames,
+            "seconds": self.seconds,
+            "episodes": list(self.episodes),
+            "teacher_return": self.teacher_return,
+            "caught_up_at": self.caught_up_at,
+            "counts": asdict(self.counts),
+            "env": self.env.state(),
+            "generator": self.generator.get_state(),
+            "visited": self.visited.size() if self.visited else 0,
+            "prompts": sorted(self.book.prompts) if self.book else [],
+        }
+
+    def save(self, metrics: Metrics) -> None:
+        """Write the last marked moment as the checkpoint."""
+        state = dict(self.boundary)
+        tensors = {"generator": state.pop("generator")}
+        tensors |= {f"network.{k}": v for k, v in self.network.state_dict().items()}
+        tensors |= checkpoint.to_flat(self.optimizer.state_dict()["state"])
+        if self.book is not None:
+            tensors |= {f"book.{k}": v for k, v in self.book.tensors().items()}
+        state["sizes"] = metrics.sizes()
+        checkpoint.save(self.config.run_dir / "checkpoint", tensors, state)
+
+    def restore(self) -> None:
+        """Come back to the last checkpoint, if there is one.
+
+        Raises:
+            CheckpointError: it can't be used.
+        """
+        loaded = checkpoint.load(self.config.run_dir / "checkpoint")
+        if loaded is None:
+            if self.visited is not None:
+                self.visited.cut(0)
+            return
+        tensors, state = loaded
+        try:
+            self._take(tensors, state)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise CheckpointError(
+                f"the checkpoint in {self.config.run_dir} does not fit this run: "
+                f"{type(error).__name__}: {error}"
+            ) from None
+
+    def _take(self, tensors: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
+        self.network.load_state_dict(_below("network.", tensors))
+        slots = {**self.optimizer.state_dict(), "state": checkpoint.from_flat(tensors)}
+        self.optimizer.load_state_dict(slots)
+        self.generator.set_state(tensors["generator"])
+        if self.book is not None:
+            self.book.restore(_below("book.", tensors))
+            self.book.prompts = set(state["prompts"])
+        self.frames, self.seconds = state["frames"], state["seconds"]
+        self.episodes.extend((total, length) for total, length in state["episodes"])
+        self.teacher_return, self.caught_up_at = state["teacher_return"], state["caught_up_at"]
+        self.earlier = Counts(**state["counts"])
+        self.observation = self.env.restore(state["env"])
+        self.sizes = state["sizes"]
+        if self.visited is not None:
+            self.visited.cut(state["visited"])
+
+
+def _below(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

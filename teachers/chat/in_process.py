@@ -15,7 +15,7 @@ from envs import View
 from teachers.chat.interview import Asking, Interview
 from teachers.chat.options import AskingOptions
 from teachers.chat.reply import Reply, Request
-from teachers.chat.teacher import WordsTeacher
+from teachers.chat.words import WordsTeacher
 from teachers.context import Context, Status, reply_key
 from teachers.errors import TeacherNotReadyError
 from teachers.label import Answer

@@ -144,9 +144,7 @@ class Session:
         local = self.local
         reader = local.reader
         texts, urls = reader.render([request.messages for request in requests])
-        candidates = [
-            (row, x) for row, request in enumerate(requests) for x in request.letters
-        ]
+        candidates = [(row, x) for row, request in enumerate(requests) for x in request.letters]
         encode = reader.tokenizer.encode
         tails = [len(encode(letter, add_special_tokens=False)) for _, letter in candidates]
         inputs = reader.tensors(

@@ -11,23 +11,23 @@ from queue import SimpleQueue
 from typing import Any
 from urllib.parse import urlsplit
 
-from envs import Task, View
-from prompts import Prompt, load_prompt
+from envs import View
 from teachers.chat import background
 from teachers.chat.calling import Caller, Hopeless
 from teachers.chat.capabilities import Capabilities, capabilities_of, price_entry
 from teachers.chat.client import Client, import_litellm, register_free
 from teachers.chat.faults import Fault
-from teachers.chat.interview import Asking, Manner
-from teachers.chat.options import AskingOptions, ChatOptions
+from teachers.chat.interview import Asking
+from teachers.chat.options import ChatOptions
 from teachers.chat.pacing import Gate
 from teachers.chat.prices import price_of_1000, tokens_of_label
 from teachers.chat.providers import endpoint, find_keys, provider_of, served_models
 from teachers.chat.reply import Reply, Request
-from teachers.context import Context, Status, fingerprint_of, reply_key
+from teachers.chat.words import WordsTeacher
+from teachers.context import Context, Status, reply_key
 from teachers.errors import ConfigError, TeacherNotReadyError
 from teachers.label import Answer
-from teachers.teacher import Counts, Estimate, Teacher
+from teachers.teacher import Estimate
 
 TINY = "tiny-vl"
 """The name under which ``lvlm2p serve tiny-vl`` serves it."""
@@ -35,85 +35,6 @@ TINY = "tiny-vl"
 FIRST_WORD_S, WORDS_PER_S = 1.5, 60.0
 """What a hosted model's reply takes, roughly: seconds until it begins, tokens a second from then
 on. Only for what is said before anybody was asked; measured times take its place."""
-
-RULES = 1
-"""Part of every fingerprint: raise it when parsing makes something else of the same answer."""
-
-
-class WordsTeacher(Teacher):
-    """What all teachers that are asked in words have in common: prompts and fingerprints."""
-
-    def __init__(self, name: str, options: AskingOptions, context: Context) -> None:
-        self.name = name
-        self.counts = Counts()
-        self.options = options
-        self.context = context
-        self.manner = Manner(
-            teacher=name,
-            elicit=options.elicit,
-            samples=options.samples,
-            smoothing=options.smoothing,
-            reask=options.reask,
-        )
-        self._prompts: dict[Task, tuple[Prompt, str]] = {}
-        self._counting = threading.Lock()
-
-    def facts(self) -> dict[str, Any]:
-        """What can change an answer, the prompt's words aside."""
-        options = self.options
-        return {
-            "elicit": options.elicit,
-            "samples": options.samples if options.elicit == "votes" else None,
-            "smoothing": options.smoothing if options.elicit == "choice" else None,
-            "temperature": options.temperature,
-            "reask": options.reask,
-            "rules": RULES,
-        }
-
-    @property
-    def wording(self) -> tuple[str, int | None]:
-        """The prompt's name, and how many examples it shows (None: its default)."""
-        return self.options.prompt, self.options.shots
-
-    @property
-    def fingerprint(self) -> str:
-        """Names the teacher, whatever the task; labels carry :meth:`fingerprint_for`."""
-        prompt, shots = self.wording
-        return fingerprint_of({**self.facts(), "prompt": prompt, "shots": shots})
-
-    def fingerprint_for(self, task: Task) -> str:
-        """See :class:`Teacher`; covers the task's prompt, byte for byte."""
-        return self.prompted(task)[1]
-
-    def prompted(self, task: Task) -> tuple[Prompt, str]:
-        """The prompt for ``task``, and the fingerprint of labels that it brings."""
-        if task not in self._prompts:
-            name, shots = self.wording
-            prompt = load_prompt(name, task, shots=shots, elicit=self.options.elicit)
-            fingerprint = fingerprint_of({**self.facts(), "prompt": prompt.fingerprint})
-            self._prompts[task] = prompt, fingerprint
-        return self._prompts[task]
-
-    def asking(self, view: View) -> Asking:
-        """A new interview about ``view``."""
-        prompt, fingerprint = self.prompted(view.task)
-        return Asking(view, prompt, self.manner, fingerprint)
-
-    def estimate(self, views: Sequence[View]) -> Estimate:
-        """See :class:`Teacher`; answers that have to be asked again are not foreseen."""
-        tasks = {view.key: view.task for view in views}.values()
-        last = self.options.samples if self.options.elicit == "votes" else 1
-        calls = sum(len(self.prompted(task)[0].questions) - 1 + last for task in tasks)
-        return Estimate(len(tasks), calls, usd=self.price(len(tasks)))
-
-    def price(self, labels: int) -> float | None:
-        """Dollars for so many labels; None: not known."""
-        return None
-
-    def count(self, answer: Answer) -> None:
-        """Count one answer; safe from several threads."""
-        with self._counting:
-            self.counts.add_asked(answer)
 
 
 @dataclass(frozen=True)

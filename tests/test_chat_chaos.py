@@ -91,7 +91,7 @@ def test_every_state_is_labelled_and_paid_for_once(tmp_path: Path) -> None:
     chaos(200, tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # a minute of CPU, and several of waiting for calls that hang
 def test_two_thousand_states(tmp_path: Path) -> None:
     chaos(2_000, tmp_path)
 

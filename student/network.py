@@ -38,9 +38,10 @@ class Tower(nn.Module):
         self.order = nn.Parameter(torch.ones(MISSION_LENGTH, MEANING))
         self.layers = _mlp(cells * (CHANNELS + 1) + MEANING, hidden, outputs, gain)
 
-    def forward(self, cells: Tensor, words: Tensor) -> Tensor:
-        """Cells (B, cells) and words (B, length), int64, to (B, outputs)."""
-        table = (self.objects + self.colours + self.states).view(-1, CELL_KINDS) * GAIN
+    def forward(self, kinds: Tensor, cells: Tensor, words: Tensor) -> Tensor:
+        """Kinds (K,) of cells that occur, cells (B, cells) as places in ``kinds`` and words
+        (B, length), all int64, to (B, outputs)."""
+        table = (self.objects + self.colours + self.states).view(-1, CELL_KINDS)[:, kinds] * GAIN
         length = words.shape[1]
         vectors = nn.functional.embedding(words, self.words) * self.order[:length] * GAIN
         mission = (vectors * (words != 0).unsqueeze(2)).sum(1)
@@ -77,14 +78,19 @@ class Network(nn.Module):
 
     def forward(self, cells: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (B, actions) and values (B,)."""
-        cells, words = _indices(cells, words)
-        return self.actor(cells, words), self.critic(cells, words).squeeze(1)
+        indices = _indices(cells, words)
+        return self.actor(*indices), self.critic(*indices).squeeze(1)
 
 
-def _indices(cells: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
-    """As int64, the words without the zeros that all of them end with."""
-    words = words.long()
-    return cells.long(), words[:, : int((words != 0).any(0).sum())]
+def _indices(cells: Tensor, words: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """As int64: the kinds of cells that occur (few of them do, and only those need vectors), where
+    among them each cell is, and the words without the zeros that all of them end with."""
+    cells, words = cells.long(), words.long()
+    occurs = torch.zeros(CELL_KINDS, dtype=torch.bool)
+    occurs[cells.view(-1)] = True
+    place = occurs.cumsum(0) - 1
+    length = int((words != 0).any(0).sum())
+    return occurs.nonzero().squeeze(1), place[cells], words[:, :length]
 
 
 def _small(*shape: int) -> nn.Parameter:

@@ -14,6 +14,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
 from envs import View
+from prompts import load_prompt
 from teachers import Failure, Label, LabelStore, Teacher, load_teacher
 from teachers.budget import Budget
 from teachers.chat.faults import Fault, fault_of, wait_of
@@ -217,6 +218,19 @@ def test_another_model_than_the_served_one(httpserver: HTTPServer, views: list[V
     teacher = load_teacher("qwen-vl-local", options={"api_base": base, "model": "Qwen/B"})
     with pytest.raises(TeacherNotReadyError, match="serves Qwen/A, not Qwen/B"):
         teacher.label(views[:1])
+
+
+def test_the_served_tiny_vl_is_asked_in_its_own_words(
+    httpserver: HTTPServer, views: list[View]
+) -> None:
+    httpserver.expect_request("/v1/models").respond_with_json({"data": [{"id": "tiny-vl"}]})
+    options = {"api_base": httpserver.url_for("/v1")}
+    Script(httpserver, OPENAI, [GOOD])
+    task = views[0].task
+    answer = load_teacher("qwen-vl-local", options=options).label(views[:1])[0]
+    assert answer.prompt == load_prompt("tiny", task, elicit="stated").fingerprint
+    chosen = load_teacher("qwen-vl-local", options={**options, "prompt": "direct"})
+    assert chosen.label(views[:1])[0].prompt == load_prompt("direct", task).fingerprint
 
 
 def test_a_budget_of_calls_is_kept(httpserver: HTTPServer, views: list[View]) -> None:

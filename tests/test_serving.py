@@ -99,6 +99,17 @@ def test_a_healthy_server_is_waited_for_and_stopped_with_its_children(config: Se
     wait_until_gone(seen["child"])
 
 
+def test_the_model_in_the_box_has_a_name(config: ServeConfig) -> None:
+    shipped = config.model_copy(update={"teacher": "tiny-vl", "model": None})
+    with start(shipped) as server:
+        seen = ask(server.api_base)
+    assert isinstance(seen["argv"], list)
+    assert (Path(seen["argv"][1]) / "model.safetensors").is_file()
+    assert flag(seen, "--served-model-name") == "tiny-vl"
+    with pytest.raises(ValueError, match="tiny-vl is a model: leave out --model"):
+        ServeConfig(teacher="tiny-vl", model="Qwen/A")
+
+
 def test_flags_and_environment(config: ServeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", "/ours")
     arguments = '--seed 7 --served-model-name "a b"'

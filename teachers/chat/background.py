@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 from collections.abc import Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -37,6 +37,9 @@ def _running_loop() -> asyncio.AbstractEventLoop:
     with _lock:
         if _loop is None or _owner != os.getpid():  # a forked child has the loop, not the thread
             _loop = asyncio.new_event_loop()
+            # litellm words each request in a thread: one after another they cost less, and leave
+            # one by one, than all at once
+            _loop.set_default_executor(ThreadPoolExecutor(1, thread_name_prefix="lvlm2p-wording"))
             _owner = os.getpid()
             threading.Thread(target=_loop.run_forever, name="lvlm2p-asking", daemon=True).start()
             atexit.register(_close, _loop, _owner)

@@ -127,10 +127,10 @@ class Question(_OnNode):
     @cached_property
     def sampling(self) -> dict[str, Any]:
         """What holds for every question. Like vLLM's server, this goes by the model's own
-        ``generation_config.json`` where no temperature was chosen."""
+        ``generation_config.json`` in all that the teacher leaves open."""
         chosen = _recommended(served_name(self.teacher))
-        if self.teacher.options.temperature is not None:
-            chosen["temperature"] = self.teacher.options.temperature
+        if self.teacher.temperature is not None:
+            chosen["temperature"] = self.teacher.temperature
         return {**chosen, "max_tokens": self.teacher.max_tokens}
 
     def __call__(self, row: Mapping[str, Any]) -> dict[str, Any]:

@@ -134,16 +134,16 @@ def test_pictures_go_beside_the_text_in_their_order(config: Configure) -> None:
     assert [m["role"] for m in messages] == [m["role"] for m in request.messages]
 
 
-def test_sampling_is_the_models_own_or_as_chosen(config: Configure) -> None:
+def test_sampling_is_the_teachers_and_else_the_models_own(config: Configure) -> None:
     replies = [{"generated_text": text} for text in (ANALYSIS, STATED)]
     _, asked = rounds(config(), replies)
     first, second = (question["sampling_params"] for question in asked)
-    own = {"temperature": 0.7, "top_p": 0.8, "top_k": 20, "max_tokens": 512}
+    own = {"temperature": 0.0, "top_p": 0.8, "top_k": 20, "max_tokens": 512}
     assert {name: first[name] for name in own} == own and len(first) == len(own) + 1
     grammars = [json.loads(q["structured_outputs"]["json"]) for q in (first, second)]
     assert "agent_row" in grammars[0]["properties"] and "forward" in grammars[1]["properties"]
-    _, asked = rounds(config(args={"temperature": "0"}), replies)
-    assert asked[0]["sampling_params"]["temperature"] == 0
+    _, asked = rounds(config(args={"temperature": "0.4"}), replies)
+    assert asked[0]["sampling_params"]["temperature"] == 0.4
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # pydantic's, in Ray's own classes

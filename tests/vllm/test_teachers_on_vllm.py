@@ -51,6 +51,8 @@ def test_label_evaluate_and_train(
         f"api_base={server.api_base}",
         "-T",
         "samples=3",
+        "-T",
+        "temperature=1",  # the likeliest words of random weights are of no use
     )
     teacher = ("--teacher", "qwen-vl-local", *asking)
 

@@ -43,7 +43,15 @@ def lvlm2p(*argv: object) -> Any:
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize(("elicit", "each"), [("stated", 125), ("logprobs", 25), ("choice", 25)])
+@pytest.mark.parametrize(
+    ("elicit", "each"),
+    [
+        ("stated", 25),
+        ("logprobs", 25),
+        ("choice", 25),
+        pytest.param("stated", 125, marks=pytest.mark.slow),
+    ],
+)
 def test_the_served_model_chooses_as_the_one_in_this_process(
     api_base: str, elicit: str, each: int
 ) -> None:

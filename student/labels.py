@@ -188,10 +188,9 @@ class LabelBook:
 
     def fingerprint(self) -> str:
         """A digest of which states were asked about, in which order, and what is distilled."""
-        digest = hashlib.sha256()
-        for name in ("keys", "labelled", "targets"):
-            digest.update(self.tensors()[name].numpy().tobytes())
-        return digest.hexdigest()
+        tensors = self.tensors()
+        parts = (tensors[name].numpy().tobytes() for name in ("keys", "labelled", "targets"))
+        return hashlib.sha256(b"".join(parts)).hexdigest()
 
     # ---------------------------------------------------------------- checkpoints
 

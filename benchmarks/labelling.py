@@ -27,30 +27,19 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from envs import View, sample_states
+from teachers import LabelStore, load_teacher
+from teachers.chat import background
+from teachers.chat.client import import_litellm
+from teachers.chat.options import ChatOptions
+from teachers.chat.teacher import ChatTeacher
+from teachers.context import Context
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from envs import View, make_env, view_of  # noqa: E402
-from teachers import LabelStore, load_teacher  # noqa: E402
-from teachers.chat import background  # noqa: E402
-from teachers.chat.client import import_litellm  # noqa: E402
-from teachers.chat.options import ChatOptions  # noqa: E402
-from teachers.chat.teacher import ChatTeacher  # noqa: E402
-from teachers.context import Context  # noqa: E402
-
+ENV = "MiniGrid-GoToDoor-6x6-v0"
 PORT = 8799
 URL = f"http://127.0.0.1:{PORT}/v1"
 OPTIONS = {"prompt": "direct", "shots": 0, "elicit": "choice", "api_base": URL}
-
-
-def some_views(n: int, env_id: str = "MiniGrid-GoToDoor-6x6-v0") -> list[View]:
-    env, found, seed = make_env(env_id), dict[str, View](), 0
-    while len(found) < n:
-        env.reset(seed=seed)
-        view = view_of(env)
-        found.setdefault(view.key, view)
-        seed += 1
-    return list(found.values())
 
 
 def serve(latency: float) -> subprocess.Popen[bytes]:
@@ -104,7 +93,8 @@ def ours(views: Sequence[View], at_a_time: int) -> Measured:
 def requests() -> Callable[[View], dict[str, Any]]:
     """What ours sends about a view, as litellm's arguments."""
     teacher = ChatTeacher.build("qwen-vl-local", ChatOptions(**OPTIONS), Context())
-    client = teacher._connect().caller.send.__self__  # type: ignore[attr-defined]
+    # the very client that ours sends through, so that only what is around it is compared
+    client = teacher._connect().caller.send.__self__  # type: ignore[attr-defined] # a bound method
 
     def request(view: View) -> dict[str, Any]:
         asked = next(teacher.asking(view).run())[0]
@@ -161,7 +151,7 @@ def seconds_used(process: subprocess.Popen[bytes]) -> float:
 def compare(
     title: str, latency: float, at_a_time: int, n: int, rounds: int, clients: dict[str, Client]
 ) -> None:
-    views = some_views(n + at_a_time)
+    views = sample_states(ENV, n + at_a_time, seed=0)
     server = serve(latency)
     measured: dict[str, list[Measured]] = {name: [] for name in clients}
     try:
@@ -189,7 +179,7 @@ def tiny(n: int) -> None:
     import torch
 
     print(f"\ntiny-vl in process, 6x6, batches of 64, {torch.get_num_threads()} threads")
-    views = some_views(n)
+    views = sample_states(ENV, n, seed=0)
     for elicit in ("logprobs", "choice", "stated"):
         teacher = load_teacher("tiny-vl", options={"elicit": elicit})
         teacher.label(views[:64])

@@ -16,7 +16,7 @@ from minigrid.envs.fetch import FetchEnv
 from minigrid.envs.gotodoor import GoToDoorEnv
 from minigrid.envs.lavagap import LavaGapEnv
 
-from envs.snapshot import AGENT, carried_by, encode_cells, in_words, join_state
+from envs.snapshot import AGENT, EMPTY_CELL, STEPS, carried_by, encode_cells, in_words, join_state
 from envs.view import View
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from envs.task import Task
 
 STILL = frozenset({LavaGapEnv, FetchEnv, GoToDoorEnv})
-"""Exactly these classes (no subclasses) change their grid on pickup, drop and toggle alone."""
+"""Exactly these classes (no subclasses) change their grid on pickup, drop and toggle alone, and of
+it only the cell ahead."""
 
 CHANGING = frozenset({3, 4, 5})
 """MiniGrid's pickup, drop and toggle."""
@@ -61,12 +62,21 @@ class KeptGrid:
 
     def follow(self, action: int) -> None:
         """After a step."""
-        if not self.still or action in CHANGING:
+        if not self.still or (action in CHANGING and self._changed_ahead()):
             self.encode()
         elif (*self.base.agent_pos, self.base.agent_dir) != self._pose:
             at = self._agent
             self.memory[at : at + 3] = self.cells[at : at + 3]
             self._place()
+
+    def _changed_ahead(self) -> bool:
+        base = self.base
+        (x, y), (dx, dy) = base.agent_pos, STEPS[base.agent_dir]
+        x, y = x + dx, y + dy
+        obj = base.grid.get(x, y)
+        at = 3 * int(x * base.grid.height + y)
+        ahead = EMPTY_CELL if obj is None else bytes(obj.encode())
+        return ahead != self.cells[at : at + 3] or carried_by(base) != self.carried
 
     def _place(self) -> None:
         base = self.base

@@ -28,6 +28,11 @@ WORDS = 1024
 MISSION_LENGTH = 32
 """Words of a mission that are read."""
 
+_BYTES = np.arange(256, dtype=np.int16)
+_OBJECTS = (_BYTES & 15) << 5 | (_BYTES >> 4 & 7) << 2 | _BYTES >> 7
+_COLOURS = (_BYTES & 7) << 2
+_STATES = _BYTES & 3
+
 _SALT = 8  # with this one no two of the words in MiniGrid's missions share a number
 _AGENT = 10  # MiniGrid's number for the agent's own cell
 
@@ -47,8 +52,8 @@ def cell_numbers(symbols: NDArray[np.uint8]) -> Numbers:
 
     An environment that has no colours and states may use all 256 values of the first symbol.
     """
-    kind, colour, state = np.moveaxis(symbols.astype(np.int16), -1, 0)
-    numbers: Numbers = (kind & 15) << 5 | ((colour ^ kind >> 4) & 7) << 2 | (state ^ kind >> 7) & 3
+    kind, colour, state = np.moveaxis(symbols, -1, 0)
+    numbers: Numbers = _OBJECTS[kind] ^ _COLOURS[colour] ^ _STATES[state]
     return numbers
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
+from student.network import Actor
 from teachers import Label, Teacher
 
 if TYPE_CHECKING:
@@ -88,11 +88,10 @@ def evaluate(policy: Policy, env_id: str, episodes: int, seed: int) -> Evaluatio
 def greedy(network: Network, encoder: Encoder) -> Policy:
     """The student alone, always taking its most probable action."""
 
-    @torch.no_grad()
+    actor = Actor(network)
+
     def act(observation: Observation, env: VectorEnv, active: NDArray[np.bool_]) -> NDArray[Any]:
-        cells, words = encoder(observation)
-        logits = network.policy(torch.from_numpy(cells), torch.from_numpy(words))
-        result: NDArray[Any] = logits.argmax(1).numpy()
+        result: NDArray[Any] = actor(*encoder(observation)).argmax(1).numpy()
         return result
 
     return act

@@ -31,23 +31,25 @@ def update(
     """Improve ``network`` on one rollout, then on labels of earlier ones; the mean losses."""
     assert config.ent_coef is not None
     means = Means()
+    columns = (
+        *(rollout.cells, rollout.words, rollout.actions, rollout.log_probs),
+        *(rollout.advantages, rollout.returns, rollout.rows),
+    )
     for _ in range(config.epochs):
         order = torch.randperm(len(rollout.actions), generator=generator)
-        for batch in torch.split(order, config.batch_size):
-            logits, values = network(rollout.cells[batch], rollout.words[batch])
+        shuffled = [torch.split(tensor[order], config.batch_size) for tensor in columns]
+        for cells, words, actions, old, advantage, returns, rows in zip(*shuffled, strict=True):
+            logits, values = network(cells, words)
             log_probs = logits.log_softmax(-1)
-            log_prob = log_probs.gather(1, rollout.actions[batch].unsqueeze(1)).squeeze(1)
-            old = rollout.log_probs[batch]
-            advantage = rollout.advantages[batch]
+            log_prob = log_probs.gather(1, actions.unsqueeze(1)).squeeze(1)
             advantage = (advantage - advantage.mean()) / (advantage.std(correction=0) + 1e-8)
 
             policy_loss = clipped_policy_loss(log_prob, old, advantage, config.clip)
-            critic_loss = value_loss(values, rollout.returns[batch])
+            critic_loss = value_loss(values, returns)
             surprise = entropy(log_probs)
             loss = policy_loss + config.vf_coef * critic_loss - config.ent_coef * surprise
             if book is not None:
-                target, labelled = book.of(rollout.rows[batch])
-                kl = distillation_loss(log_probs, target, labelled, config.kl_direction)
+                kl = distillation_loss(log_probs, *book.of(rows), config.kl_direction)
                 loss = loss + kl_weight * kl
                 means.add("distill/kl", kl)
             descend(loss, network, optimizer, config.max_grad_norm)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from student.gae import advantages
 from student.labels import UNASKED
+from student.network import Actor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -66,6 +67,7 @@ def collect(
     gets the views, if there is one.
     """
     n = len(observation.mission)
+    actor = Actor(network)
     # argmax(logits + Gumbel noise) is a sample from softmax(logits)
     noise = -torch.rand((steps, n, network.actions), generator=generator).log().neg_().log_()
     entropies: NDArray[Any] = np.zeros(n)
@@ -85,7 +87,7 @@ def collect(
         if stop.is_set():
             return None
         cell, word = encoder(observation)
-        logit = network.policy(torch.from_numpy(cell), torch.from_numpy(word))
+        logit = actor(cell, word)
         action = (logit + noise[t]).argmax(1)
         if book is not None or seen is not None:
             views = env.views()

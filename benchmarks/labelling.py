@@ -2,14 +2,15 @@
 
     python benchmarks/labelling.py [--only slow|instant|tiny] [--rounds 5] [--states 320]
 
-slow      a server that takes 0.5 s, 64 calls at a time and 16: ours / bare aiohttp (target 0.9, as
-          far as litellm's own ceiling allows)
-instant   a server that answers at once: ours / bare litellm (target 0.9)
+slow      a server that takes 0.5 s, 64 calls at a time and 16: ours / bare aiohttp (target 0.9)
+instant   a server that answers at once: ours through litellm / bare litellm (target 0.9)
 tiny      labels a second of tiny-vl in this process (targets: logprobs, choice 100; stated 30)
 
-"Bare" draws, encodes and words the same questions, sends them and reads nothing. The server is a
-process of its own on the same machine; its share of the CPU is shown. The clients take turns,
-round after round, so that a busy machine is as bad for one as for the other; medians are shown.
+"Ours" is qwen-vl-local, which needs no litellm; "ours, litellm" asks the same server as it would
+ask a hosted model. "Bare" draws, encodes and words the same questions, sends them and reads
+nothing. The server is a process of its own on the same machine; its share of the CPU is shown. The
+clients take turns, round after round, so that a busy machine is as bad for one as for the other;
+medians are shown.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ ENV = "MiniGrid-GoToDoor-6x6-v0"
 PORT = 8799
 URL = f"http://127.0.0.1:{PORT}/v1"
 OPTIONS = {"prompt": "direct", "shots": 0, "elicit": "choice", "api_base": URL}
+THROUGH_LITELLM = "litellm:hosted_vllm/fake-vl"
 
 
 def serve(latency: float) -> subprocess.Popen[bytes]:
@@ -78,11 +80,11 @@ async def bounded(
     await asyncio.gather(*(worker() for _ in range(at_a_time)))
 
 
-def ours(views: Sequence[View], at_a_time: int) -> Measured:
+def ours(views: Sequence[View], at_a_time: int, name: str = "qwen-vl-local") -> Measured:
     with tempfile.TemporaryDirectory() as folder:
         store = LabelStore(Path(folder) / "store")
         options = {**OPTIONS, "concurrency": at_a_time}
-        teacher = load_teacher("qwen-vl-local", options=options, store=store)
+        teacher = load_teacher(name, options=options, store=store)
         teacher.label(views[:at_a_time])  # connections are open, the concurrency has adapted
         rest = views[at_a_time:]
         result = rate(len(rest), lambda: teacher.label(rest))
@@ -90,9 +92,13 @@ def ours(views: Sequence[View], at_a_time: int) -> Measured:
     return result
 
 
+def ours_litellm(views: Sequence[View], at_a_time: int) -> Measured:
+    return ours(views, at_a_time, THROUGH_LITELLM)
+
+
 def requests() -> Callable[[View], dict[str, Any]]:
     """What ours sends about a view, as litellm's arguments."""
-    teacher = ChatTeacher.build("qwen-vl-local", ChatOptions(**OPTIONS), Context())
+    teacher = ChatTeacher.build(THROUGH_LITELLM, ChatOptions(**OPTIONS), Context())
     # the very client that ours sends through, so that only what is around it is compared
     client = teacher._connect().caller.send.__self__  # type: ignore[attr-defined] # a bound method
 
@@ -167,8 +173,12 @@ def compare(
     speed = {name: median(r for r, _ in results) for name, results in measured.items()}
     for name, results in measured.items():
         cost = median(c for _, c in results)
-        ratio = "" if name == "ours" else f"   ours / this: {speed['ours'] / speed[name]:.2f}"
-        print(f"  {name:14} {speed[name]:8.1f} answers/s {cost:8.2f} ms CPU each{ratio}")
+        ratios = "".join(
+            f"   {mine} / this: {speed[mine] / speed[name]:.2f}"
+            for mine in ("ours", "ours, litellm")
+            if name.startswith("bare")
+        )
+        print(f"  {name:14} {speed[name]:8.1f} answers/s {cost:8.2f} ms CPU each{ratios}")
     each = 1e3 * cpu / (rounds * len(clients) * len(views))
     print(
         f"  {'the server':14} busy {cpu / wall:.0%} of the time, {each:.2f} ms CPU each", flush=True
@@ -195,14 +205,18 @@ def main() -> None:
     args = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
     print(f"{cores} core{'s' * (cores > 1)}")
-    both: dict[str, Client] = {"ours": ours, "bare litellm": bare_litellm}
+    clients: dict[str, Client] = {
+        "ours": ours,
+        "ours, litellm": ours_litellm,
+        "bare litellm": bare_litellm,
+        "bare aiohttp": bare_aiohttp,
+    }
     if args.only in (None, "slow"):
-        three: dict[str, Client] = {**both, "bare aiohttp": bare_aiohttp}
         for at_a_time in (64, 16):
             title = f"0.5 s latency, {at_a_time} at a time: {2 * at_a_time} answers/s at most"
-            compare(title, 0.5, at_a_time, args.states * at_a_time // 64, args.rounds, three)
+            compare(title, 0.5, at_a_time, args.states * at_a_time // 64, args.rounds, clients)
     if args.only in (None, "instant"):
-        compare("instant server, 64 at a time", 0.0, 64, args.states, args.rounds, both)
+        compare("instant server, 64 at a time", 0.0, 64, args.states, args.rounds, clients)
     if args.only in (None, "tiny"):
         tiny(args.states)
 

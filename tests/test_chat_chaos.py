@@ -62,13 +62,17 @@ def provider(*flags: str) -> Iterator[Provider]:
         process.wait(30)
 
 
-def chaos(n: int, folder: Path) -> None:
+LITELLM = "litellm:hosted_vllm/fake-vl"
+"""The same server, asked through litellm."""
+
+
+def chaos(n: int, folder: Path, name: str = "qwen-vl-local") -> None:
     views = some_views(n)
     store = LabelStore(folder / "store")
     options = {"prompt": "direct", "shots": 0, "elicit": "choice", "concurrency": 32}
     with provider("--faults", "0.3", "--seed", "1") as server:
         teacher = load_teacher(
-            "qwen-vl-local",
+            name,
             options={**options, "api_base": server.url, "timeout": 10, "retries": 8},
             store=store,
         )
@@ -87,13 +91,15 @@ def chaos(n: int, folder: Path) -> None:
     store.close()
 
 
-def test_every_state_is_labelled_and_paid_for_once(tmp_path: Path) -> None:
-    chaos(200, tmp_path)
+@pytest.mark.parametrize("name", ["qwen-vl-local", LITELLM])
+def test_every_state_is_labelled_and_paid_for_once(tmp_path: Path, name: str) -> None:
+    chaos(150, tmp_path, name)
 
 
 @pytest.mark.slow  # a minute of CPU, and several of waiting for calls that hang
-def test_two_thousand_states(tmp_path: Path) -> None:
-    chaos(2_000, tmp_path)
+@pytest.mark.parametrize("name", ["qwen-vl-local", LITELLM])
+def test_two_thousand_states(tmp_path: Path, name: str) -> None:
+    chaos(2_000, tmp_path, name)
 
 
 LABELLING = """

@@ -36,49 +36,68 @@ def views() -> list[View]:
     return some_views(8)
 
 
-def gpt(server: HTTPServer, store: LabelStore | None = None, **options: Any) -> Teacher:
+BOTH = pytest.mark.parametrize("name", ["gpt-4v", "qwen-vl-local"])
+"""Through litellm, and without it."""
+
+
+def gpt(
+    server: HTTPServer, store: LabelStore | None = None, name: str = "gpt-4v", **options: Any
+) -> Teacher:
     budget = options.pop("budget", None)
+    if name == "qwen-vl-local":
+        server.expect_request("/v1/models").respond_with_json({"data": [{"id": "some-vl"}]})
     given = {"api_base": server.url_for("/v1"), "prompt": "direct", "shots": 0, **options}
-    return load_teacher("gpt-4v", options=given, store=store, budget=budget)
+    return load_teacher(name, options=given, store=store, budget=budget)
 
 
-def test_a_429_is_waited_for_as_long_as_it_says(httpserver: HTTPServer, views: list[View]) -> None:
+@BOTH
+def test_a_429_is_waited_for_as_long_as_it_says(
+    httpserver: HTTPServer, views: list[View], name: str
+) -> None:
     busy = failing(429, "slow down", {"Retry-After": "1"})
     script = Script(httpserver, OPENAI, [busy, GOOD])
-    gpt(httpserver).label(views[:1])  # the import of litellm is not what is measured
+    gpt(httpserver, name=name).label(views[:1])  # the import of litellm is not what is measured
     script.requests.clear()
     started = time.monotonic()
-    assert isinstance(gpt(httpserver).label(views[:1])[0], Label)
+    assert isinstance(gpt(httpserver, name=name).label(views[:1])[0], Label)
     assert 1.0 <= time.monotonic() - started < 4
     assert len(script.requests) == 2
 
 
+@BOTH
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 529])
-def test_passing_trouble_passes(httpserver: HTTPServer, views: list[View], status: int) -> None:
+def test_passing_trouble_passes(
+    httpserver: HTTPServer, views: list[View], name: str, status: int
+) -> None:
     script = Script(httpserver, OPENAI, [failing(status, "busy"), GOOD])
-    assert isinstance(gpt(httpserver).label(views[:1])[0], Label)
+    assert isinstance(gpt(httpserver, name=name).label(views[:1])[0], Label)
     assert len(script.requests) == 2
 
 
+@BOTH
 @pytest.mark.parametrize(
     "answer", [Response("<html>", 200), Response('{"choices": [{"mess', 200), {}, {"choices": []}]
 )
 def test_an_unreadable_answer_is_asked_for_again(
-    httpserver: HTTPServer, views: list[View], answer: Any
+    httpserver: HTTPServer, views: list[View], name: str, answer: Any
 ) -> None:
     Script(httpserver, OPENAI, [answer, GOOD])
-    assert isinstance(gpt(httpserver).label(views[:1])[0], Label)
+    assert isinstance(gpt(httpserver, name=name).label(views[:1])[0], Label)
 
 
-def test_retries_end(httpserver: HTTPServer, views: list[View]) -> None:
+@BOTH
+def test_retries_end(httpserver: HTTPServer, views: list[View], name: str) -> None:
     script = Script(httpserver, OPENAI, [failing(500, "broken")])
-    (failure,) = gpt(httpserver, retries=2).label(views[:1])
+    (failure,) = gpt(httpserver, name=name, retries=2).label(views[:1])
     assert isinstance(failure, Failure) and failure.failure == "unavailable"
     assert not failure.lasting and "broken" in failure.message
     assert len(script.requests) == 3
 
 
-def test_a_hanging_server_is_a_timeout(httpserver: HTTPServer, views: list[View]) -> None:
+@BOTH
+def test_a_hanging_server_is_a_timeout(
+    httpserver: HTTPServer, views: list[View], name: str
+) -> None:
     release = threading.Event()
 
     def hang() -> Response:
@@ -86,7 +105,7 @@ def test_a_hanging_server_is_a_timeout(httpserver: HTTPServer, views: list[View]
         return Response("{}")
 
     Script(httpserver, OPENAI, [hang])
-    (failure,) = gpt(httpserver, timeout=0.5, retries=0).label(views[:1])
+    (failure,) = gpt(httpserver, name=name, timeout=0.5, retries=0).label(views[:1])
     release.set()
     assert isinstance(failure, Failure) and failure.failure == "timeout"
     assert "within 0.5 seconds" in failure.message
@@ -106,13 +125,14 @@ FINAL = [
 ]
 
 
+@BOTH
 @pytest.mark.parametrize(("status", "message", "said"), FINAL)
 def test_what_is_final_is_asked_once_and_said_in_one_sentence(
-    httpserver: HTTPServer, views: list[View], status: int, message: str, said: str
+    httpserver: HTTPServer, views: list[View], name: str, status: int, message: str, said: str
 ) -> None:
     script = Script(httpserver, OPENAI, [failing(status, message)])
-    with pytest.raises(TeacherNotReadyError, match=f"teacher 'gpt-4v' can't be asked.*{said}") as e:
-        gpt(httpserver, concurrency=1).label(views)
+    with pytest.raises(TeacherNotReadyError, match=f"teacher '{name}' can't be asked.*{said}") as e:
+        gpt(httpserver, name=name, concurrency=1).label(views)
     assert KEY not in str(e.value) and "\n" not in str(e.value)
     assert len(script.requests) == 1
 
@@ -128,12 +148,13 @@ def test_a_quota_that_ends_in_mid_run_leaves_typed_failures(
     assert len(script.requests) == 3
 
 
+@BOTH
 def test_a_rejected_request_concerns_one_view_only(
-    httpserver: HTTPServer, views: list[View]
+    httpserver: HTTPServer, views: list[View], name: str
 ) -> None:
     too_long = failing(400, "This model's maximum context length is 8192 tokens")
     Script(httpserver, OPENAI, [GOOD, too_long, GOOD])
-    answers = gpt(httpserver, concurrency=1).label(views[:3])
+    answers = gpt(httpserver, name=name, concurrency=1).label(views[:3])
     assert [answer.kind for answer in answers] == ["label", "failure", "label"]
 
 

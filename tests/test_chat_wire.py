@@ -29,6 +29,8 @@ from tests.support.chat import (
 )
 
 OPENAI, ANTHROPIC, GEMINI = "/v1/chat/completions", "/v1/messages", re.compile("/v1beta/models/.*")
+VLLM = "litellm:hosted_vllm/Qwen/Qwen3-VL-8B-Instruct"
+"""What qwen-vl-local asks without litellm, asked through it."""
 VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY")
 
 
@@ -161,15 +163,17 @@ def test_gemini_two_turns_field_by_field(served: HTTPServer, view: View) -> None
     assert script.headers[0]["x-goog-api-key"] == KEY
 
 
-def test_vllm_needs_no_key_and_costs_nothing(served: HTTPServer, view: View) -> None:
+@pytest.mark.parametrize("name", ["qwen-vl-local", VLLM])
+def test_vllm_needs_no_key_and_costs_nothing(served: HTTPServer, view: View, name: str) -> None:
     script = Script(served, OPENAI, [openai_body(ANALYSIS), openai_body(STATED)])
-    label = good(asked("qwen-vl-local", served, view))
+    label = good(asked(name, served, view))
     assert label.cost_usd == 0.0
     for request, headers in zip(script.requests, script.headers, strict=True):
         assert request["model"] == "Qwen/Qwen3-VL-8B-Instruct"
         assert request["max_tokens"] == 512
         assert request["response_format"]["type"] == "json_schema"
         assert not {"seed", "n", "guided_json", "prompt_cache_key"} & set(request)
+        assert request["temperature"] == 0
         assert KEY not in str(headers)
 
 
@@ -191,7 +195,7 @@ def test_direct_prompt_is_one_turn(served: HTTPServer, view: View) -> None:
     assert len(script.requests) == 1 and label.analysis is None
 
 
-@pytest.mark.parametrize("name", ["gpt-4v", "qwen-vl-local"])
+@pytest.mark.parametrize("name", ["gpt-4v", "qwen-vl-local", VLLM])
 def test_logprobs_ask_for_one_letter(served: HTTPServer, view: View, name: str) -> None:
     listed = {"C": -0.5, " C": -2.0, "A": -2.5, "Hm": -2.5, "B": -9999.0}
     script = Script(served, OPENAI, [letters_body(listed, first="\n")])
@@ -235,6 +239,14 @@ def test_what_a_model_can_not_do_is_said_before_it_is_asked(
 ) -> None:
     with pytest.raises(ConfigError, match=match):
         load_teacher(name, options=options)
+
+
+def test_vllm_is_sent_the_same_with_and_without_litellm(served: HTTPServer, view: View) -> None:
+    answers = [openai_body(ANALYSIS), openai_body(STATED)]
+    script = Script(served, OPENAI, answers * 2)
+    for name in ("qwen-vl-local", VLLM):
+        good(asked(name, served, view, temperature=0.5, reasoning_effort="low"))
+    assert script.requests[:2] == script.requests[2:]
 
 
 def test_votes_are_counted_and_spoilt_ones_left_out(served: HTTPServer, view: View) -> None:

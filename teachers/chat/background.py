@@ -73,6 +73,9 @@ async def _disconnect() -> None:
         await asyncio.wait(calls, timeout=PATIENCE_S)
     for task in tasks:
         task.cancel()
+    direct = sys.modules.get("teachers.chat.direct")
+    if direct is not None:
+        await direct.close()
     litellm = sys.modules.get("litellm")
     if litellm is not None:
         await litellm.close_litellm_async_clients()

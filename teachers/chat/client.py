@@ -60,14 +60,16 @@ class Client:
         Raises:
             Fault: no answer came.
         """
-        litellm = import_litellm()
         started = time.perf_counter()
         try:
             async with asyncio.timeout(self.timeout + _GRACE):
-                response = await litellm.acompletion(**self.arguments(request, key))
+                response = await self._send(request, key)
             return self._reply(request, response, time.perf_counter() - started)
         except Exception as error:  # litellm raises its own, openai's, httpx's, ValueError ...
             raise self._fault(error) from None
+
+    async def _send(self, request: Request, key: str | None) -> Any:
+        return await import_litellm().acompletion(**self.arguments(request, key))
 
     def arguments(self, request: Request, key: str | None) -> dict[str, Any]:
         """What litellm is called with."""
@@ -146,7 +148,7 @@ class Client:
         message = f"{self.model}: {scrub(_WRAPPING.sub('', raw), self.keys)}"
         litellm = import_litellm()
         if isinstance(error, TimeoutError | litellm.Timeout):
-            return Fault("timeout", f"{self.model}: no answer within {self.timeout:g} seconds")
+            return self._timeout()
         if isinstance(error, litellm.UnsupportedParamsError):
             return Fault("rejected", message, blame="model")
         if isinstance(error, litellm.ContentPolicyViolationError):
@@ -155,6 +157,9 @@ class Client:
         if isinstance(error, litellm.APIConnectionError):
             status = None  # litellm calls it 500
         return fault_of(status, raw, _headers(error), message)
+
+    def _timeout(self) -> Fault:
+        return Fault("timeout", f"{self.model}: no answer within {self.timeout:g} seconds")
 
 
 def import_litellm() -> Any:

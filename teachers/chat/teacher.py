@@ -291,10 +291,7 @@ class ChatTeacher(WordsTeacher):
             self._check_served(served_models(self.name, self.url))
         self.check()
         keys = find_keys(self.name, self.provider, options.key_file, self.url)
-        import_litellm()
-        if not self.capabilities.paid:
-            register_free(self.model)
-        client = Client(
+        client = self._client_class()(
             model=self.model,
             capabilities=self.capabilities,
             api_base=self.url,
@@ -316,6 +313,16 @@ class ChatTeacher(WordsTeacher):
             give_up_after=options.concurrency,
         )
         return _Line(caller, options.concurrency)
+
+    def _client_class(self) -> type[Client]:
+        if self.provider.local and not self.name.startswith("litellm:"):
+            from teachers.chat.direct import DirectClient
+
+            return DirectClient
+        import_litellm()
+        if not self.capabilities.paid:
+            register_free(self.model)
+        return Client
 
     def _check_served(self, served: list[str]) -> None:
         model = self.model.removeprefix(self.provider.prefix)

@@ -36,7 +36,8 @@ OPTIONS = 4
 """Most tokens that share a decision's probability: no task has more actions."""
 
 DECISION, VALUE, FORM = 2.0, 1.0, 0.2
-"""What a target counts in the loss: the action; a value in JSON; what holds JSON together."""
+"""What a target counts in the loss: the action; a value in JSON; what holds JSON together. (What a
+stated probability counts is up to :class:`Lessons`.)"""
 
 
 def _lineage() -> Tensor:
@@ -135,7 +136,9 @@ class _Lesson:
         self.positions += range(first, first + len(ids))
         self.ends[branch] = first + len(ids)
 
-    def teach(self, turn: Turn, cells: int, asked: Sequence[int], said: list[int]) -> None:
+    def teach(
+        self, turn: Turn, cells: int, asked: Sequence[int], said: list[int], value_weight: float
+    ) -> None:
         """The last of ``said`` is the end of the turn: a target that is not written."""
         column = cells + len(self.tail) + len(asked) - 1
         self.write([*asked, *said[:-1]], turn.branch)
@@ -145,11 +148,15 @@ class _Lesson:
             self.columns.append(column + k)
             self.options.append(turn.options if turn.options and decision else ((token, 1.0),))
             self.kinds.append(turn.branch - 1)
-            self.weights.append(DECISION if decision else VALUE if value else FORM)
+            self.weights.append(DECISION if decision else value_weight if value else FORM)
 
 
 class Lessons:
-    """Makes lessons of rows of ``data.FACTS``."""
+    """Makes lessons of rows of ``data.FACTS``.
+
+    Attributes:
+        stated: what a stated probability counts in the loss.
+    """
 
     def __init__(
         self,
@@ -162,6 +169,7 @@ class Lessons:
         self.actions = actions
         self.missions = missions
         self.ahead = ahead
+        self.stated = VALUE
         self._known: dict[str, list[int]] = {}
         self.image_id, self.pad_id, self.end_id = (
             self._encode(text)[0] for text in (tokens.IMAGE, tokens.PAD, tokens.END)
@@ -213,7 +221,8 @@ class Lessons:
             before = tokens.END + tokens.START + "user\n" if PARENT[turn.branch] else ""
             asked = before + turn.question + tokens.END + tokens.START + "assistant\n"
             said = [*self._remember(turn.answer), self.end_id]
-            lesson.teach(turn, height * width, self._remember(asked), said)
+            weight = self.stated if KINDS[turn.branch - 1] == "stated" else VALUE
+            lesson.teach(turn, height * width, self._remember(asked), said, weight)
         return lesson
 
     def batch(self, facts: NDArray[np.int16], height: int, width: int) -> Batch:

@@ -15,6 +15,7 @@ from torch import Tensor
 from teachers.tiny_vl import CHECKPOINT
 from tools.tiny_vl import data
 from tools.tiny_vl.export import export
+from tools.tiny_vl.lessons import VALUE
 from tools.tiny_vl.muon import Muon
 from tools.tiny_vl.pupil import Pupil
 
@@ -29,13 +30,15 @@ class Stage:
     """A part of the training, with optimizers of its own.
 
     First the model learns to see, with the training heads, at a constant rate; then to answer,
-    without them, at a rate that falls to zero.
+    without them, at a rate that falls to zero; then once more, gently, with twice the weight on
+    stated probabilities: of all answers they are the hardest.
     """
 
     steps: int
     lr: float
     heads: bool
     falls: bool
+    stated: float = VALUE
 
     def rate(self, step: int) -> float:
         """The learning rate at ``step``."""
@@ -46,6 +49,7 @@ class Stage:
 STAGES = (
     Stage(steps=985, lr=3e-3, heads=True, falls=False),
     Stage(steps=1_500, lr=2.5e-3, heads=False, falls=True),
+    Stage(steps=500, lr=1.2e-3, heads=False, falls=True, stated=2 * VALUE),
 )
 
 
@@ -66,6 +70,7 @@ def train(
     """One stage: train, tell how it goes, export to ``out`` every ``every`` seconds and at the
     end."""
     states = pupil.states
+    pupil.lessons.stated = stage.stated
     opts = optimizers(pupil, stage.lr)
     sides = sorted(states.grids)
     chances = np.array([data.SIDE_WEIGHTS[side] for side in sides])

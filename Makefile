@@ -39,7 +39,7 @@ lint: .venv/.dev
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 3
 
 test-slow: .venv/.dev
 	$(BIN)/pytest -m slow

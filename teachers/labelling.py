@@ -7,7 +7,6 @@ asked about in large batches and written as they come, so memory does not grow w
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from teachers.asking import Asking
 from teachers.errors import ConfigError, LabelFileError, Lvlm2pError, TeacherError
 from teachers.label import Answer, Failure
+from teachers.progress import say
 from teachers.teacher import Counts, Teacher
 
 if TYPE_CHECKING:
@@ -257,8 +257,3 @@ def visited_states(run: Path) -> list[View]:
     if not views:
         raise LabelFileError(f"{path} names no states")
     return list(views.values())
-
-
-def say(text: str) -> None:
-    """Tell people, not scripts."""
-    print(text, file=sys.stderr, flush=True)

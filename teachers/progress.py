@@ -1,4 +1,4 @@
-"""A progress bar on stderr, where somebody looks at it."""
+"""What people are told on stderr while they wait: a progress bar, a sentence."""
 
 from __future__ import annotations
 
@@ -67,3 +67,8 @@ def counted(items: Iterable[T], what: str, total: int | None) -> Iterator[T]:
         for item in items:
             yield item
             bar.advance()
+
+
+def say(text: str) -> None:
+    """Tell people, not scripts."""
+    print(text, file=sys.stderr, flush=True)

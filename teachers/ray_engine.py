@@ -28,8 +28,8 @@ from teachers.errors import (
     TeacherNotReadyError,
 )
 from teachers.label import Answer, Failure
-from teachers.labelling import LabelConfig, Labelled, find_states, say
-from teachers.progress import Bar
+from teachers.labelling import LabelConfig, Labelled, find_states
+from teachers.progress import Bar, say
 from teachers.rounds import (
     STATE_COLUMNS,
     Question,

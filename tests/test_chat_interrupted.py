@@ -63,16 +63,23 @@ def asking(server: Provider) -> list[str]:
     return ["--teacher", "qwen-vl-local", "--env", ENV, *options]
 
 
+def interrupted(server: Provider, *arguments: str, store: Path) -> str:
+    """What `lvlm2p` says on Ctrl-C, when some answers are there and others on their way. From then
+    on the server answers at once."""
+    process = command(*arguments, store=store)
+    wait_until(lambda: len(asked(server)) >= 9, process)
+    process.send_signal(signal.SIGINT)
+    code, out, said = finished(process)
+    assert (code, out) == (130, "")
+    server.set(latency=0)
+    return said
+
+
 def test_ctrl_c_while_labelling_and_again(tmp_path: Path) -> None:
     store, out = tmp_path / "store", tmp_path / "labels.parquet"
     with provider("--latency", "1") as server:
         label = ["label", *asking(server), "--states", "24", "--out", str(out)]
-        process = command(*label, store=store)
-        wait_until(lambda: len(asked(server)) >= 9, process)
-        process.send_signal(signal.SIGINT)
-        code, _, said = finished(process)
-        server.set(latency=0)
-        assert code == 130
+        said = interrupted(server, *label, store=store)
         assert "in the label store; the same command goes on from there" in said
         assert not out.exists(), "half a file would pass for a whole one"
         assert len(asked(server)) < 48
@@ -85,17 +92,24 @@ def test_ctrl_c_while_labelling_and_again(tmp_path: Path) -> None:
         assert set(turns.values()) == {1}, "nothing was asked twice"
 
 
+def test_ctrl_c_while_evaluating_and_again(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    with provider("--latency", "1") as server:
+        few = ["--states", "12", "--episodes", "0", "--probes", "0", "--json"]
+        evaluate = ["evaluate", *asking(server), *few]
+        said = interrupted(server, *evaluate, store=store)
+        assert "in the label store; the same command goes on from there" in said
+        code, _, _ = finished(command(*evaluate, store=store))
+        assert code == 0
+        assert set(asked(server).values()) == {1}, "nothing was asked twice"
+
+
 def test_ctrl_c_while_training_and_resumed(tmp_path: Path) -> None:
     store, folder = tmp_path / "store", tmp_path / "run"
     small = ["--n-envs", "2", "--n-steps", "16", "--frames", "96", "--final-episodes", "1"]
     with provider("--latency", "0.5") as server:
         train = ["train", *asking(server), "--run-dir", str(folder), *small]
-        process = command(*train, store=store)
-        wait_until(lambda: len(asked(server)) >= 9, process)
-        process.send_signal(signal.SIGINT)
-        code, _, said = finished(process)
-        server.set(latency=0)
-        assert code == 130
+        said = interrupted(server, *train, store=store)
         resume = f"lvlm2p train --config {folder / 'config.yaml'} --resume"
         assert resume in " ".join(said.split())
         again = command(*resume.split()[1:], "--json", store=store)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import combinations
@@ -21,6 +21,7 @@ from teachers.evaluation.results import Agreement, Estimate, Evaluation, Results
 from teachers.evaluation.states import Case, draw_states, load_states
 from teachers.expert import ExpertTeacher, RandomTeacher
 from teachers.label import Answer, Label, tool_version
+from teachers.progress import say
 from teachers.teacher import Teacher
 
 if TYPE_CHECKING:
@@ -107,6 +108,12 @@ def evaluate(config: EvaluateConfig, load: Load, progress: Progress | None = Non
                 baselines += [row for row in (expert, chance) if row is not None]
                 for name, teacher, again in everyone:
                     found[env_id, name] = measure(teacher, again, course, chance, progress=tell)
+    except KeyboardInterrupt:
+        say(
+            f"stopped: {_asked(teachers) + _asked(repeats):,} answers more are in the label store; "
+            "the same command goes on from there"
+        )
+        raise
     finally:
         for _, teacher, again in everyone:
             teacher.close()
@@ -124,6 +131,10 @@ def evaluate(config: EvaluateConfig, load: Load, progress: Progress | None = Non
     if config.out is not None:
         report.write(config.out)
     return report
+
+
+def _asked(teachers: Iterable[Teacher | None]) -> int:
+    return sum(teacher.counts.asked for teacher in teachers if teacher is not None)
 
 
 def evaluate_teacher(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,12 @@ from teachers.chat.parsing import parse_choice
 from teachers.chat.reply import Request
 from teachers.chat.session import Session
 from teachers.errors import TeacherNotReadyError
-from tests.support.chat import some_views
+from tests.support.chat import first_requests, some_views
 from tools.vllm_cpu import random_checkpoint
 
 FAMILIES = ["qwen3-vl", "qwen2.5-vl"]
+
+requests = partial(first_requests, prompt="tiny", shots=None)
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -36,13 +38,6 @@ def local(folder: Path) -> LocalModel:
 @pytest.fixture(scope="module")
 def views() -> list[View]:
     return [*some_views(3), *some_views(2, "MiniGrid-GoToDoor-8x8-v0")]
-
-
-def requests(views: Sequence[View], letters: tuple[str, ...] = ()) -> list[Request]:
-    from prompts import load_prompt
-
-    prompt = load_prompt("tiny", views[0].task)
-    return [Request("1", prompt.conversation(v).messages(), letters=letters) for v in views]
 
 
 def test_letters_get_exact_probabilities(folder: Path, views: list[View]) -> None:

@@ -12,9 +12,8 @@ from envs import View
 from teachers import Failure, Label, load_teacher
 from teachers.chat.local_model import LocalModel
 from teachers.chat.reading import ProcessorReader
-from teachers.chat.reply import Request
 from teachers.chat.session import Session
-from tests.support.chat import some_views
+from tests.support.chat import first_requests, some_views
 from tools.vllm_cpu import random_checkpoint
 
 TEMPLATE = """\
@@ -83,17 +82,10 @@ def views() -> list[View]:
     return [*some_views(2), *some_views(1, "MiniGrid-GoToDoor-8x8-v0")]
 
 
-def requests(views: list[View], letters: tuple[str, ...] = ()) -> list[Request]:
-    from prompts import load_prompt
-
-    prompt = load_prompt("direct", views[0].task, shots=1)
-    return [Request("1", prompt.conversation(v).messages(), letters=letters) for v in views]
-
-
 def test_its_own_processor_reads_for_it(local: LocalModel, views: list[View]) -> None:
     reader = local.reader
     assert isinstance(reader, ProcessorReader)
-    texts, urls = reader.render([request.messages for request in requests(views)])
+    texts, urls = reader.render([request.messages for request in first_requests(views)])
     assert all(text.endswith("<|im_start|>assistant\n") for text in texts)
     assert all(
         text.count("<|image_pad|>") == len(row) == 2 for text, row in zip(texts, urls, strict=True)
@@ -106,7 +98,7 @@ def test_its_own_processor_reads_for_it(local: LocalModel, views: list[View]) ->
 
 
 def test_a_batch_says_what_each_row_says_alone(local: LocalModel, views: list[View]) -> None:
-    asked = requests(views)
+    asked = first_requests(views)
     together = Session(local).replies(asked, [0] * len(asked), 6, 0.0)
     for request, reply in zip(asked, together, strict=True):
         (alone,) = Session(local).replies([request], [0], 6, 0.0)
@@ -119,7 +111,7 @@ def test_candidates_of_several_tokens_are_scored_as_if_written(
 ) -> None:
     import torch
 
-    (request,) = requests(views[:1], letters=("qxzj", "A"))
+    (request,) = first_requests(views[:1], letters=("qxzj", "A"))
     (reply,) = Session(local).replies([request], [0], 8, 0.0)
     tokenizer = local.reader.tokenizer
     (text,), urls = local.reader.render([request.messages])

@@ -10,6 +10,8 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from envs import View, make_env, view_of
+from prompts import load_prompt
+from teachers.chat.reply import Request as Question
 
 KEY = "sk-live-7f3e9a1c5b2d8e4f6a0b"
 """The API key of every test: nothing that a run writes may hold it."""
@@ -33,6 +35,18 @@ def some_views(n: int, env_id: str = "MiniGrid-GoToDoor-6x6-v0") -> list[View]:
         found.setdefault(view.key, view)
         seed += 1
     return list(found.values())
+
+
+def first_requests(
+    views: Sequence[View],
+    letters: tuple[str, ...] = (),
+    *,
+    prompt: str = "direct",
+    shots: int | None = 1,
+) -> list[Question]:
+    """The first question about each view, as a model in this process is asked it."""
+    words = load_prompt(prompt, views[0].task, shots=shots)
+    return [Question("1", words.conversation(v).messages(), letters=letters) for v in views]
 
 
 def openai_body(text: str | None, finish: str = "stop", **message: Any) -> dict[str, Any]:

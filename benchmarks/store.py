@@ -58,7 +58,6 @@ def measure(path: Path, count: int, temporary: Path) -> None:
         teacher = StoredTeacher(Nobody(), store, offline=True)
         batches = [known[start : start + 16] for start in range(0, len(known), 16)]
         report("the same, as a student asks: 16 at a time", lambda: ask(teacher, batches))
-        report("the same again, from memory", lambda: ask(teacher, batches))
     out = temporary / "labels.parquet"
     for what, command in {
         "labels stats": ["labels", "stats"],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from envs.errors import UnknownNameError, UserError
@@ -131,7 +132,7 @@ class Task:
                 return action
         raise UnknownNameError(f"action of {self.name}", name, [a.name for a in self.actions])
 
-    @property
+    @cached_property
     def action_names(self) -> tuple[str, ...]:
         """The names, in the task's order."""
         return tuple(action.name for action in self.actions)

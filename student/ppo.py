@@ -31,14 +31,15 @@ def update(
     """Improve ``network`` on one rollout, then on labels of earlier ones; the mean losses."""
     assert config.ent_coef is not None
     means = Means()
-    columns = (
+    columns = [
         *(rollout.cells, rollout.words, rollout.actions, rollout.log_probs),
-        *(rollout.advantages, rollout.returns, rollout.rows),
-    )
+        *(rollout.advantages, rollout.returns),
+        *(book.of(rollout.rows) if book is not None else ()),
+    ]
     for _ in range(config.epochs):
         order = torch.randperm(len(rollout.actions), generator=generator)
         shuffled = [torch.split(tensor[order], config.batch_size) for tensor in columns]
-        for cells, words, actions, old, advantage, returns, rows in zip(*shuffled, strict=True):
+        for cells, words, actions, old, advantage, returns, *taught in zip(*shuffled, strict=True):
             logits, values = network(cells, words)
             log_probs = logits.log_softmax(-1)
             log_prob = log_probs.gather(1, actions.unsqueeze(1)).squeeze(1)
@@ -48,8 +49,8 @@ def update(
             critic_loss = value_loss(values, returns)
             surprise = entropy(log_probs)
             loss = policy_loss + config.vf_coef * critic_loss - config.ent_coef * surprise
-            if book is not None:
-                kl = distillation_loss(log_probs, *book.of(rows), config.kl_direction)
+            if taught:
+                kl = distillation_loss(log_probs, *taught, config.kl_direction)
                 loss = loss + kl_weight * kl
                 means.add("distill/kl", kl)
             descend(loss, network, optimizer, config.max_grad_norm)

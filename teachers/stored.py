@@ -15,9 +15,6 @@ from teachers.rows import chunks, encodable, name_of
 from teachers.store import LabelStore, is_final
 from teachers.teacher import Counts, Estimate, Teacher
 
-REMEMBERED = 20_000
-"""Answers kept in memory: a few kilobytes each."""
-
 FIRST_POLL_S, LAST_POLL_S = 0.01, 0.25
 """How often to look whether somebody else's question has been answered: first often, then less."""
 
@@ -68,7 +65,6 @@ class StoredTeacher(Teacher):
         self.sample = sample
         self.retry_failures = retry_failures
         self._started = time.time()
-        self._memory: dict[str, Answer] = {}
         self._counting = threading.Lock()
         self._hits: dict[str, tuple[int, int]] = {}
         self._written = time.monotonic()
@@ -118,27 +114,19 @@ class StoredTeacher(Teacher):
             MissingLabelsError: offline, ``on_miss="fail"``, and some states have no label.
             StoreError: the store can't be read or written.
         """
-        known: list[tuple[int, Answer]] = []
-        unknown: dict[str, list[int]] = {}
+        where: dict[str, list[int]] = {}
         for index, view in enumerate(views):
-            answer = self._memory.get(view.key)
-            if answer is not None:
-                known.append((index, answer))
-            else:
-                unknown.setdefault(view.key, []).append(index)
-        if unknown:
-            todo = {self._name(views[where[0]]): views[where[0]] for where in unknown.values()}
-            for name, answer in self._look_up(todo).items():
-                view = todo.pop(name)
-                known += [(index, answer) for index in unknown[view.key]]
-        else:
-            todo = {}
+            where.setdefault(view.key, []).append(index)
+        todo = {self._name(views[first]): views[first] for first, *_ in where.values()}
+        known: list[tuple[int, Answer]] = []
+        for name, answer in self._look_up(todo).items():
+            known += [(index, answer) for index in where[todo.pop(name).key]]
         if todo and self.offline and self.on_miss == "fail":
-            raise self._missing(todo, len({view.key for view in views}))
+            raise self._missing(todo, len(where))
         self._count_known(views, known)
         yield from known
         for view, answer, by_us in self._skip(todo) if self.offline else self._ask(todo):
-            first, *others = unknown[view.key]
+            first, *others = where[view.key]
             self._count_new(view, answer, len(others), by_us)
             for index in (first, *others):
                 yield index, answer
@@ -149,7 +137,7 @@ class StoredTeacher(Teacher):
         return name_of(self.inner.fingerprint_for(view.task), view.key, self.sample)
 
     def _look_up(self, todo: Mapping[str, View]) -> dict[str, Answer]:
-        """Stored answers that this run takes as they are; they are remembered."""
+        """Stored answers that this run takes as they are."""
         usable = {}
         for name, (answer, stored) in self.store.find(todo).items():
             view = todo[name]
@@ -159,7 +147,6 @@ class StoredTeacher(Teacher):
                 is_final(answer) and (isinstance(answer, Label) or not self.retry_failures)
             ):
                 usable[name] = answer
-                self._remember(view, answer)
         return usable
 
     def _check_row(self, name: str, view: View, answer: Answer) -> None:
@@ -174,12 +161,6 @@ class StoredTeacher(Teacher):
                 f"the label store {self.store.path}: the row {answer.kind}/{name} does not hold "
                 "what its key says; `lvlm2p labels verify` lists all such rows"
             )
-
-    def _remember(self, view: View, answer: Answer) -> None:
-        with self._counting:
-            if len(self._memory) >= REMEMBERED:
-                del self._memory[next(iter(self._memory))]
-            self._memory[view.key] = answer
 
     # Offline
 
@@ -257,7 +238,6 @@ class StoredTeacher(Teacher):
         answers = [(views[i], self._checked(views[i], said)) for i, said in self.inner.ask(views)]
         self.store.put_many(answers, self.sample)
         for view, answer in answers:
-            self._remember(view, answer)
             yield view, answer, True
 
     def _keep(self, view: View, answer: Answer) -> None:
@@ -265,7 +245,6 @@ class StoredTeacher(Teacher):
             self.store.release([self._name(view)])
             return
         self.store.put(view, answer, self.sample)
-        self._remember(view, answer)
 
     def _checked(self, view: View, answer: Answer) -> Answer:
         """What the inner teacher said, fit to be stored under this view."""

@@ -23,7 +23,7 @@ from teachers import (
     reply_key,
 )
 from teachers.expert import ExpertTeacher
-from teachers.stored import INSTANT_PER_S, REMEMBERED
+from teachers.stored import INSTANT_PER_S
 from tests.support.store import FakeTeacher, failing, states
 
 
@@ -246,15 +246,6 @@ def test_threads_share_one_question(store: LabelStore) -> None:
     assert sorted(fake.asked) == sorted(view.key for view in states(20))
     assert len(results) == 6 and all(result == results[0] for result in results)
     assert teacher.counts.asked == 20 and teacher.counts.cached == 100
-
-
-def test_memory_is_bounded(store: LabelStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert REMEMBERED < 100_000
-    monkeypatch.setattr("teachers.stored.REMEMBERED", 10)
-    teacher = StoredTeacher(FakeTeacher(), store)
-    teacher.label(states(30))
-    assert len(teacher._memory) == 10 and len(teacher.label(states(30))) == 30
-    assert teacher.counts.asked == 30
 
 
 def test_hits_are_counted(store: LabelStore) -> None:

@@ -195,9 +195,10 @@ class LabelBook:
     def replay(self, batches: int, size: int, generator: torch.Generator) -> Iterator[Distill]:
         """Random minibatches of labelled states; none where nothing is labelled."""
         known = self.states["labelled"].nonzero().squeeze(1)
-        for _ in range(batches if len(known) else 0):
-            rows = known[torch.randint(len(known), (size,), generator=generator)]
-            yield Distill(*(self.states[name][rows] for name in ("cells", "words", "targets")))
+        if len(known):
+            rows = known[torch.randint(len(known), (batches, size), generator=generator)]
+            drawn = [self.states[name][rows] for name in ("cells", "words", "targets")]
+            yield from map(Distill, *drawn)
 
     def fingerprint(self) -> str:
         """A digest of which states were asked about, in which order, and what is distilled."""

@@ -28,7 +28,7 @@ def descend(
     loss: Tensor, network: Network, optimizer: torch.optim.Optimizer, max_norm: float
 ) -> None:
     """One step down the gradient, no longer than ``max_norm``."""
-    optimizer.zero_grad()
+    network.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(network.parameters(), max_norm)
     optimizer.step()
@@ -51,9 +51,9 @@ def replay(
     assert config.kl_minibatches is not None
     share = kl_weight / config.kl_coef if config.kl_coef else 0.0
     batches = round(config.kl_minibatches * share)
+    every = torch.ones(config.batch_size, dtype=torch.bool)
     for cells, words, target in book.replay(batches, config.batch_size, generator):
         log_probs = network.policy(cells, words).log_softmax(-1)
-        every = torch.ones(len(target), dtype=torch.bool)
         kl = distillation_loss(log_probs, target, every, config.kl_direction)
         descend(kl_weight * kl, network, optimizer, config.max_grad_norm)
         means.add("distill/replayed_kl", kl)

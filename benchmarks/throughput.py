@@ -3,7 +3,7 @@
     python -m pip install --constraint constraints.txt --editable '.[bench]'
     python benchmarks/throughput.py
 
-Every part runs in a process of its own, three times, in turns with the others: the table has the
+Every part runs in a process of its own, five times, in turns with the others: the table has the
 medians. CPU time, not wall time: it does not count what else the machine is doing (though a busy
 one makes caches colder). Start-up is left out: each part is run for a short and for a long time,
 and the difference counts.
@@ -26,7 +26,7 @@ from typing import Any
 ENV = "MiniGrid-GoToDoor-6x6-v0"
 ENVS, STEPS = 16, 128
 SHORT, LONG = ENVS * STEPS, 7 * ENVS * STEPS
-ROUNDS = 3
+ROUNDS = 5
 OTHERS_SHORT, OTHERS_LONG = ENVS * STEPS, 4 * ENVS * STEPS
 
 

@@ -50,7 +50,8 @@ def update(
             surprise = entropy(log_probs)
             loss = policy_loss + config.vf_coef * critic_loss - config.ent_coef * surprise
             if taught:
-                kl = distillation_loss(log_probs, *taught, config.kl_direction)
+                target, labelled = taught
+                kl = distillation_loss(log_probs, target, labelled, config.kl_direction)
                 loss = loss + kl_weight * kl
                 means.add("distill/kl", kl)
             descend(loss, network, optimizer, config.max_grad_norm)

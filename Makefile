@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export PYTHONHASHSEED ?= 0
+# Images of Python for containers often set this. pip is told not to compile (half of what it
+# installs is never imported), so every process would compile PyTorch for itself.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test lint test-slow test-vllm bench clean help
 

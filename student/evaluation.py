@@ -102,12 +102,14 @@ class Advised:
 
     Attributes:
         asked, failed: answers so far, and how many were of no use.
+        why: what the last of those said.
     """
 
     def __init__(self, teacher: Teacher, seed: int, stop: threading.Event) -> None:
         self._teacher, self._stop = teacher, stop
         self._rng = np.random.default_rng(seed)
         self.asked = self.failed = 0
+        self.why = ""
 
     def __call__(
         self, observation: Observation, env: VectorEnv, active: NDArray[np.bool_]
@@ -131,6 +133,7 @@ class Advised:
                 chosen = view.task.action_named(answer.action)
             else:
                 self.failed += 1
+                self.why = answer.message
             actions[i] = chosen.index
         return actions
 

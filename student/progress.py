@@ -13,16 +13,20 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """A bar where there is a terminal, else a line now and then; ``shown=False``: neither."""
+    """A bar where there is a terminal, else a line now and then; ``shown=False``: neither.
+
+    What is said is said in any case.
+    """
 
     def __init__(self, total: int, shown: bool) -> None:
         from rich.console import Console
 
-        self._console = Console(stderr=True, quiet=not shown)
+        self._console = Console(stderr=True)
+        self._shown = shown
         self._total = total
         self._bar: Bar | None = None
         self._next_line = 0.0
-        if self._console.is_terminal:
+        if shown and self._console.is_terminal:
             self._bar = _bar(self._console)
             self._task = self._bar.add_task("", total=total, text="")
 
@@ -49,7 +53,7 @@ class Progress:
         text = describe(row, counts)
         if self._bar is not None:
             self._bar.update(self._task, completed=row["frames"], text=text)
-        elif row["frames"] >= self._next_line or row["frames"] >= self._total:
+        elif self._shown and (row["frames"] >= self._next_line or row["frames"] >= self._total):
             self._next_line = row["frames"] + self._total / 10
             self.say(f"{row['frames']:>9,}/{self._total:,} frames  {text}")
 

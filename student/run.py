@@ -209,8 +209,9 @@ def _measure_teacher(run: Run, bar: Progress, stop: threading.Event) -> None:
     result = evaluate(policy, config.env, _teacher_episodes(config), PERIODIC_SEED)
     if policy.failed > 0.1 * policy.asked:
         bar.say(
-            f"{policy.failed} of the teacher's {policy.asked} answers failed while it was "
-            "measured, so nobody knows what there is to catch up with: lambda stays constant"
+            f"{policy.failed} of the {policy.asked} states in which the teacher was measured have "
+            f"no label ({policy.why}), so nobody knows what there is to catch up with: "
+            "lambda stays constant"
         )
         run.teacher_return = float("inf")
     else:

@@ -22,13 +22,12 @@ class Budget:
         """Calls whose price is not known. One is enough to end a budget in dollars."""
         self._lock = threading.Lock()
 
-    def admit(self) -> bool:
-        """Whether one more call may be made; if so it is counted now."""
+    def refusal(self) -> str | None:
+        """Why no further call may be made, in one sentence; None: one may, and is counted now."""
         with self._lock:
-            if self._why_spent() is not None:
-                return False
-            self.spent_calls += 1
-            return True
+            why = self._why_spent()
+            self.spent_calls += why is None
+            return why
 
     def charge(self, cost_usd: float | None) -> None:
         """Count what an admitted call cost; None: its price is not known."""
@@ -42,12 +41,6 @@ class Budget:
         """Give back an admitted call that was never answered."""
         with self._lock:
             self.spent_calls -= 1
-
-    @property
-    def spent(self) -> str | None:
-        """Which limit is reached, in one sentence; None while there is something left."""
-        with self._lock:
-            return self._why_spent()
 
     def _why_spent(self) -> str | None:
         if self.calls is not None and self.spent_calls >= self.calls:

@@ -280,9 +280,9 @@ def test_a_budget_of_dollars_needs_prices(httpserver: HTTPServer, views: list[Vi
         gpt(httpserver, budget=Budget(usd=100), model="unheard-of")
     assert not script.requests
     budget = Budget(usd=100)  # a model in the price list, whose answer has no price after all
-    assert budget.admit()
+    assert budget.refusal() is None
     budget.charge(None)
-    assert not budget.admit() and "--budget-calls" in str(budget.spent)
+    assert "--budget-calls" in str(budget.refusal())
 
 
 def test_asking_from_several_threads(httpserver: HTTPServer, views: list[View]) -> None:

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from envs import View
-from teachers import Failure, Label, load_teacher
+from teachers import Budget, Failure, Label, load_teacher
 from teachers.chat.local_model import LocalModel, content_digest
 from teachers.chat.parsing import parse_choice
-from teachers.chat.reply import Request
+from teachers.chat.reply import Reply, Request
 from teachers.chat.session import Session
 from teachers.errors import TeacherNotReadyError
-from tests.support.chat import first_requests, some_views
+from tests.support.chat import ANALYSIS, CHOICE, first_requests, some_views
 from tools.vllm_cpu import random_checkpoint
 
 FAMILIES = ["qwen3-vl", "qwen2.5-vl"]
@@ -166,9 +166,6 @@ def test_a_model_that_answers_well_is_believed(
     folder: Path, views: list[View], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def replies(self: Any, asked: Any, *_: Any) -> Any:
-        from teachers.chat.reply import Reply
-        from tests.support.chat import ANALYSIS, CHOICE
-
         return [Reply(ANALYSIS if one.turn == "1" else CHOICE) for one in asked]
 
     monkeypatch.setattr(Session, "replies", replies)
@@ -179,6 +176,25 @@ def test_a_model_that_answers_well_is_believed(
         assert isinstance(answer, Label)
         assert answer.action == parse_choice('{"action":"forward"}', view.task)
         assert answer.analysis is not None
+
+
+def test_a_budget_of_calls_is_kept(
+    folder: Path, views: list[View], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def replies(self: Any, wanted: Any, *_: Any) -> list[Reply]:
+        asked.extend(one.turn for one in wanted)
+        return [Reply(ANALYSIS if one.turn == "1" else CHOICE) for one in wanted]
+
+    monkeypatch.setattr(Session, "replies", replies)
+    options = {"model": str(folder), "elicit": "choice", "prompt": "tiny", "batch": 2}
+    answers = load_teacher("qwen-vl-hf", options=options, budget=Budget(calls=7)).label(views[:5])
+    assert asked == ["1", "1", "2", "2", "1", "1", "2"], "two calls a label"
+    assert [answer.kind for answer in answers] == ["label"] * 3 + ["failure"] * 2
+    assert {(a.failure, a.message) for a in answers if isinstance(a, Failure)} == {
+        ("budget", "the budget of 7 calls is spent")
+    }
 
 
 def test_a_folder_counts_by_its_content(folder: Path, tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_ctrl_c_while_training_and_resumed(tmp_path: Path) -> None:
     store, folder = tmp_path / "store", tmp_path / "run"
     small = ["--n-envs", "2", "--n-steps", "16", "--frames", "96", "--final-episodes", "1"]
     with provider("--latency", "0.5") as server:
-        train = ["train", *asking(server), "--run-dir", str(folder), *small]
+        train = ["train", *asking(server), "--run-dir", str(folder), *small, "--no-progress"]
         said = interrupted(server, *train, store=store)
         resume = f"lvlm2p train --config {folder / 'config.yaml'} --resume"
         assert resume in " ".join(said.split())
@@ -123,10 +123,11 @@ def test_a_spent_budget_is_said_and_training_goes_on(tmp_path: Path) -> None:
     small = ["--n-envs", "2", "--n-steps", "16", "--frames", "96", "--final-episodes", "1"]
     about = ["--run-dir", str(tmp_path / "run"), "--teacher-return", "0.9", *small]
     with provider() as server:
-        train = ["train", *asking(server), *about, "--budget-calls", "9", "--json"]
+        train = ["train", *asking(server), *about, "--budget-calls", "9", "--no-progress", "--json"]
         code, told, said = finished(command(*train, store=tmp_path / "store"))
         assert code == 0 and sum(asked(server).values()) == 9
     assert said.count("the budget of 9 calls is spent") == 1 and "goes on unguided" in said
+    assert "frames/s" not in said
     labels = json.loads(told.splitlines()[-1])["labels"]
     assert labels["missing"] > 0 and 1 <= labels["asked"] <= 4
 

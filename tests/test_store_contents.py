@@ -39,7 +39,8 @@ def test_stats(path: Path) -> None:
     json.dumps(data, allow_nan=False)
     console = Console(width=100, record=True, file=io.StringIO())
     console.print(stats.summary())
-    assert "5 refusal" in console.export_text()
+    text = console.export_text()
+    assert "5 refusal" in text and "(fa4e)" in text and "(5ad)" in text
 
 
 def test_an_unknown_price_is_not_nothing(tmp_path: Path) -> None:

@@ -256,6 +256,12 @@ def test_tasks_can_be_mixed_in_one_batch(elicit: str) -> None:
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-4)
 
 
+def test_its_labels_are_the_same_wherever_it_lies() -> None:
+    (label,) = load_teacher("tiny-vl").label(held_out("fetch", 1))
+    assert label.model == "tiny-vl"
+    assert str(CHECKPOINT.parent) not in label.model_dump_json()
+
+
 def test_it_is_no_other_model() -> None:
     with pytest.raises(ConfigError, match="model"):
         load_teacher("tiny-vl", options={"model": "other"})

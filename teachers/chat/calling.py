@@ -66,8 +66,8 @@ class Caller:
         """
         if self.journal is not None and (kept := self.journal.get_reply(key)) is not None:
             return Reply.from_json(kept)
-        if self.budget is not None and not self.budget.admit():
-            raise Fault("budget", self.budget.spent or "the budget is spent", blame="request")
+        if self.budget is not None and (why := self.budget.refusal()) is not None:
+            raise Fault("budget", why, blame="request")
         answered = False
         try:
             reply = await self._insist(request, key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,11 @@ class TransformersTeacher(WordsTeacher):
     def model(self) -> str:
         """Folder or hub id."""
         return self.options.model or DEFAULT_MODEL
+
+    @property
+    def called(self) -> str:
+        """What labels call the model."""
+        return self.model
 
     def facts(self) -> dict[str, Any]:
         """See :class:`WordsTeacher`. A folder counts by what is in it, not by where it is."""
@@ -132,6 +138,10 @@ class TransformersTeacher(WordsTeacher):
             open_rounds[index] = interview, next(interview)
         session = Session(self.local)
         while open_rounds:
+            for index, (_, requests) in list(open_rounds.items()):
+                if (why := self._refused(requests)) is not None:
+                    answers[index] = askings[index].failure("budget", why)
+                    del open_rounds[index]
             replies = self._round(session, askings, open_rounds)
             for index, (interview, _) in list(open_rounds.items()):
                 try:
@@ -140,6 +150,12 @@ class TransformersTeacher(WordsTeacher):
                     answers[index] = end.value
                     del open_rounds[index]
         return [answer for answer in answers if answer is not None]
+
+    def _refused(self, requests: Sequence[Request]) -> str | None:
+        """Why the budget does not allow these calls; None: it does."""
+        budget = self.context.budget
+        refusals = (budget and budget.refusal() for _ in requests)
+        return next((why for why in refusals if why), None)
 
     def _round(
         self,
@@ -155,7 +171,7 @@ class TransformersTeacher(WordsTeacher):
             requests = [request for _, request in part]
             got = session.replies(requests, seeds, self.max_tokens, self.temperature)
             for (index, _), reply in zip(part, got, strict=True):
-                replies[index].append(reply)
+                replies[index].append(replace(reply, model=self.called))
         return replies
 
     def _batches(self, asked: list[tuple[int, Request]]) -> Iterator[list[tuple[int, Request]]]:

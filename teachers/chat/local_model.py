@@ -45,7 +45,6 @@ class LocalModel:
         from transformers.utils import logging
 
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        self.name = model
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         dtype = "auto" if self.device.type == "cuda" else torch.float32
         try:

@@ -46,10 +46,7 @@ class Session:
         else:
             replies = self._generate(requests, seeds, max_tokens, temperature)
         share = round((time.perf_counter() - started) / len(requests), 5)
-        return [
-            replace(reply, latency_s=share, model=self.local.name, cost_usd=0.0)
-            for reply in replies
-        ]
+        return [replace(reply, latency_s=share, cost_usd=0.0) for reply in replies]
 
     def _generate(
         self, requests: Sequence[Request], seeds: Sequence[int], max_tokens: int, temperature: float

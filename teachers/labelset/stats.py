@@ -40,7 +40,7 @@ class Stats:
         }
 
     def summary(self) -> Table | str:
-        """A table, a row for each teacher, task, prompt and model."""
+        """A table, a row for each teacher as it was set, task, prompt and model."""
         from rich.table import Table
 
         if not self.sums:
@@ -48,8 +48,8 @@ class Stats:
         total = self.as_json()
         title = f"{self.path}: {total['labels']:,} labels, {total['failures']:,} failures, "
         table = Table(title=title + f"{self.bytes / 1e6:,.1f} MB", title_justify="left", box=None)
-        table.add_column("teacher\n  model")
-        table.add_column("task\n  how (prompt)")
+        table.add_column("teacher\n  model\n  (fingerprint)")
+        table.add_column("task\n  how\n  (prompt)")
         for name in ("labels", "failures", "dollars", "tokens in\ncached\nout", "hits"):
             table.add_column(name, justify="right")
         for part in self.sums:
@@ -58,11 +58,11 @@ class Stats:
 
 
 def _cells(part: Sum) -> list[str]:
-    how = [*sorted(part.elicitations), f"({part.prompt[:8]})" if part.prompt else ""]
+    how = [" ".join(sorted(part.elicitations)), f"({part.prompt[:8]})" if part.prompt else ""]
     tokens = (part.prompt_tokens, part.cached_tokens, part.completion_tokens)
     return [
-        f"{part.teacher}\n  {part.model}",
-        f"{part.task}\n  {' '.join(how)}",
+        f"{part.teacher}\n  {part.model}\n  ({part.fingerprint[:8]})",
+        "\n  ".join([part.task, *how]),
         f"{part.labels:,}",
         "\n".join(f"{n:,} {kind}" for kind, n in sorted(part.failures.items())) or "0",
         "unknown" if part.cost_usd is None else f"{part.cost_usd:,.4f}",

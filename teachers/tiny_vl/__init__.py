@@ -46,6 +46,11 @@ class TinyVLTeacher(TransformersTeacher):
         """The shipped folder."""
         return str(CHECKPOINT)
 
+    @property
+    def called(self) -> str:
+        """The same on every machine, wherever the folder lies."""
+        return "tiny-vl"
+
     def supports(self, task: Task) -> str | None:
         """See :class:`Teacher`."""
         if task.name in TASKS:

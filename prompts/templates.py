@@ -54,8 +54,8 @@ class Templates:
         """
         try:
             text = self._environment.get_template(name).render(context or {})
-        except jinja2.TemplateError as error:
-            raise PromptError(f"{self._find(name)}: {error}") from error
+        except Exception as error:  # a template computes, and so can fail, like any program
+            raise PromptError(f"{self._find(name)}: {_said(error)}") from error
         return text.removesuffix("\n")
 
     def _find(self, name: str) -> Path | None:
@@ -72,9 +72,19 @@ class Templates:
         try:
             self.sources[name] = path.read_text("utf-8")
             tree = self._environment.parse(self.sources[name])
-        except (OSError, UnicodeDecodeError, jinja2.TemplateError) as error:
-            raise PromptError(f"{path}: {error}") from error
-        for included in jinja2.meta.find_referenced_templates(tree):
+            names = list(jinja2.meta.find_referenced_templates(tree))
+        except (OSError, UnicodeDecodeError, RecursionError, jinja2.TemplateError) as error:
+            raise PromptError(f"{path}: {_said(error)}") from error
+        for included in names:
             if included is None:
                 raise PromptError(f"{path}: the name of an included file must be written out")
             self._collect(included)
+
+
+def _said(error: Exception) -> str:
+    """What is wrong with a template, on one line."""
+    if isinstance(error, RecursionError):
+        return "it includes itself, or is nested too deeply"
+    said = " ".join(str(error).split())
+    known = isinstance(error, OSError | UnicodeDecodeError | jinja2.TemplateError)
+    return said if known else f"can't be rendered: {type(error).__name__}: {said}"

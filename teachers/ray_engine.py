@@ -34,11 +34,11 @@ from teachers.rounds import (
     STATE_COLUMNS,
     Question,
     WithReply,
+    conduct,
     engine_options,
     interviewer,
     row_of,
     served_name,
-    sort_out,
     views_of,
 )
 from teachers.teacher import Counts, Teacher
@@ -51,9 +51,6 @@ BATCH = 256
 
 ACTOR_CPUS = 0.5
 """An actor mostly waits. With whole CPUs two actors leave none for reading, and the job hangs."""
-
-MAX_ROUNDS = 4
-"""ray-vllm: questions about one state: analysis, action, and each asked again once."""
 
 SLICE = 20_000
 """ray-vllm: states whose rounds are done before the next states' begin; each round starts the
@@ -263,23 +260,23 @@ def _with_vllm(
 
     teacher = interviewer(config)
     engine = vLLMEngineProcessorConfig(**engine_options(served_name(teacher), config.workers))
-    ask: Any = build_processor(engine, preprocess=Question(config), postprocess=WithReply(config))
+    engines: Any = build_processor(
+        engine, preprocess=Question(config), postprocess=WithReply(config)
+    )
+
+    def ask(rows: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+        replied = engines(_dataset(rows, _batch_size(len(rows), config.workers)))
+        for batch in replied.iter_batches(batch_size=BATCH, batch_format="pyarrow"):
+            yield batch.to_pylist()
+
     done = parts.done()
     counts = Counts()
     with Bar("labelling with vLLM on Ray", total) as bar:
         for part in states.iter_batches(batch_size=SLICE, batch_format="pyarrow"):
-            views = views_of(part.to_pylist())
-            rows = [{**row_of(v), "replies": "[]"} for v in views if v.key not in done]
-            for _ in range(MAX_ROUNDS):
-                if not rows:
-                    break
-                replied = ask(_dataset(rows, _batch_size(len(rows), config.workers)))
-                rows = []
-                for batch in replied.iter_batches(batch_size=BATCH, batch_format="pyarrow"):
-                    still_open, views, answers = sort_out(teacher, batch.to_pylist())
-                    rows += still_open
-                    _write(parts, views, answers)
-                    for answer in answers:
-                        counts.add_asked(answer)
-                        bar.advance(f"{counts.asked:,} asked")
+            todo = [view for view in views_of(part.to_pylist()) if view.key not in done]
+            for views, answers in conduct(teacher, todo, ask):
+                _write(parts, views, answers)
+                for answer in answers:
+                    counts.add_asked(answer)
+                    bar.advance(f"{counts.asked:,} asked")
     return counts, []

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -228,3 +228,39 @@ def sort_out(
         else:
             still_open.append({name: row[name] for name in (*STATE_COLUMNS, "replies")})
     return still_open, views, answers
+
+
+def conduct(
+    teacher: ChatTeacher,
+    views: Sequence[View],
+    ask: Callable[[list[dict[str, Any]]], Iterable[list[dict[str, Any]]]],
+) -> Iterator[tuple[list[View], list[Answer]]]:
+    """Interview about all ``views``, which are distinct; each gets one answer, batch by batch.
+
+    Args:
+        ask: puts the open question of every row to the model; the rows come back in batches, with
+            its replies.
+    """
+    waiting = {view.key: view for view in views}
+    rows = [{**row_of(view), "replies": "[]"} for view in views]
+    for _ in range(_most_rounds(teacher, views)):
+        if not rows:
+            break
+        batches, rows = ask(rows), []
+        for batch in batches:
+            still_open, ended, answers = sort_out(teacher, batch)
+            rows += still_open
+            for view in ended:
+                waiting.pop(view.key, None)
+            yield ended, answers
+    if waiting:  # never by our rules: a row was lost on its way
+        lost = list(waiting.values())
+        why = "vLLM: the question came back without an answer, or not at all"
+        yield lost, [teacher.asking(view).failure("unavailable", why) for view in lost]
+
+
+def _most_rounds(teacher: ChatTeacher, views: Sequence[View]) -> int:
+    """Every question of an interview, asked again as often as the teacher does."""
+    tasks = {view.task for view in views}
+    questions = max((len(teacher.prompted(task)[0].questions) for task in tasks), default=0)
+    return questions * (1 + teacher.options.reask)

@@ -11,10 +11,10 @@ import signal
 import socket
 import subprocess
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Literal
@@ -230,7 +230,7 @@ def _healthy(port: int) -> bool:
     try:
         with opener.open(f"http://{HOST}:{port}/health", timeout=5) as answer:
             return bool(answer.status == 200)
-    except (OSError, urllib.error.URLError):
+    except (OSError, HTTPException):
         return False
 
 

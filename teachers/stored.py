@@ -284,6 +284,7 @@ class StoredTeacher(Teacher):
         with self._counting:
             if isinstance(answer, Failure) and answer.failure in NOT_ASKED:
                 self.counts.missing += 1 + repeats
+                self.counts.add_cost(answer.cost_usd)  # of the turns before the budget ended
                 return
             if by_us:
                 self.counts.add_asked(answer)

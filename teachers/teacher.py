@@ -38,10 +38,11 @@ class Counts:
         """Count one answer that the model gave just now."""
         self.asked += 1
         self.failed += isinstance(answer, Failure)
-        if answer.cost_usd is None or self.cost_usd is None:
-            self.cost_usd = None
-        else:
-            self.cost_usd += answer.cost_usd
+        self.add_cost(answer.cost_usd)
+
+    def add_cost(self, usd: float | None) -> None:
+        """Count what was paid; None: nobody knows."""
+        self.cost_usd = None if usd is None or self.cost_usd is None else self.cost_usd + usd
 
     def add_cached(self, answer: Answer) -> None:
         """Count one answer that was already there; nothing is paid for it again."""

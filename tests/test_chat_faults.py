@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -17,10 +19,21 @@ from envs import View
 from prompts import load_prompt
 from teachers import Failure, Label, LabelStore, Teacher, load_teacher
 from teachers.budget import Budget
+from teachers.chat import calling
 from teachers.chat.faults import Fault, fault_of, wait_of
 from teachers.chat.keys import read_keys, scrub
 from teachers.errors import ConfigError, TeacherNotReadyError
-from tests.support.chat import KEY, STATED, Script, failing, openai_body, some_views
+from tests.support.chat import (
+    CHOICE,
+    KEY,
+    STATED,
+    Script,
+    failing,
+    gemini_body,
+    letters_body,
+    openai_body,
+    some_views,
+)
 
 OPENAI = "/v1/chat/completions"
 GOOD = openai_body(STATED)
@@ -167,11 +180,24 @@ def test_when_all_are_rejected_the_rest_is_not_asked(
     assert len(script.requests) == 3
 
 
-def test_a_dead_server_is_noticed(httpserver: HTTPServer, views: list[View]) -> None:
+def test_a_dead_server_is_noticed(
+    httpserver: HTTPServer, views: list[View], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calling, "NEVER_UP_S", 0.0)
     script = Script(httpserver, OPENAI, [failing(500, "broken")])
     answers = gpt(httpserver, concurrency=2, retries=1).label(views)
     assert all(isinstance(answer, Failure) for answer in answers)
-    assert len(script.requests) <= 2 * 2 + 2 + 6, "after two losses each is tried once"
+    assert len(script.requests) == 4 * 2 + 4, "after eight failures in a row each is tried once"
+
+
+@BOTH
+def test_an_outage_is_waited_for(httpserver: HTTPServer, name: str) -> None:
+    """Nobody's retries are used up: 3 at a time, 20 failures, 3 retries each, and nothing lost."""
+    outage = [failing(503, "restarting")] * 20
+    script = Script(httpserver, OPENAI, [GOOD] * 5 + outage + [GOOD])
+    answers = gpt(httpserver, name=name, concurrency=3, retries=3).label(some_views(20))
+    assert {answer.kind for answer in answers} == {"label"}
+    assert len(script.requests) == 20 + 20
 
 
 def test_keys_are_used_in_turn_and_a_bad_one_is_put_away(
@@ -197,8 +223,6 @@ def test_keys_are_used_in_turn_and_a_bad_one_is_put_away(
 
 
 def openai_json() -> str:
-    import json
-
     return json.dumps(GOOD)
 
 
@@ -272,6 +296,49 @@ def test_a_budget_of_dollars_is_kept(httpserver: HTTPServer, views: list[View]) 
     answers = gpt(httpserver, budget=Budget(usd=2.5 * price), concurrency=1).label(views)
     assert len(script.requests) == 3
     assert [answer.kind for answer in answers] == ["label"] * 3 + ["failure"] * 5
+
+
+def test_a_spent_budget_stops_what_waits_for_its_turn(
+    httpserver: HTTPServer, views: list[View]
+) -> None:
+    """The many votes of one state are all put at once, and wait at the gate."""
+    script = Script(httpserver, OPENAI, [openai_body(CHOICE)])
+    price = (40 * 0.4 + 60 * 0.1 + 10 * 1.6) / 1e6
+    asking = {"elicit": "votes", "samples": 20, "concurrency": 2}
+    gpt(httpserver, budget=Budget(usd=2.5 * price), **asking).label(views)
+    assert len(script.requests) <= 4, "three, and what was in flight"
+
+
+def test_walking_away_pays_for_nothing_twice(httpserver: HTTPServer, views: list[View]) -> None:
+    """Calls under way are billed: they are waited for, counted, and not made again."""
+
+    def slow() -> Response:
+        time.sleep(0.3)
+        return Response(openai_json(), content_type="application/json")
+
+    script = Script(httpserver, OPENAI, [GOOD, slow])
+    budget = Budget(calls=8)
+    with tempfile.TemporaryDirectory() as folder, LabelStore(folder) as store:
+        teacher = gpt(httpserver, store, budget=budget)
+        asking = teacher.ask(views)
+        next(asking)
+        asking.close()  # type: ignore[attr-defined]
+        assert budget.spent_calls == len(script.requests) > 1
+        assert [answer.kind for answer in teacher.label(views)] == ["label"] * 8
+    assert len(script.requests) == 8
+
+
+def test_an_empty_answer_is_no_want_of_probabilities(
+    httpserver: HTTPServer, views: list[View]
+) -> None:
+    letters = letters_body({"A": -0.1, "B": -3.0})
+    Script(httpserver, OPENAI, [letters, openai_body(""), letters])
+    answers = gpt(httpserver, elicit="logprobs", concurrency=1, reask=0).label(views[:3])
+    assert [getattr(answer, "failure", "label") for answer in answers] == [
+        "label",
+        "empty",
+        "label",
+    ]
 
 
 def test_a_budget_of_dollars_needs_prices(httpserver: HTTPServer, views: list[View]) -> None:
@@ -351,6 +418,51 @@ def test_scrubbing(text: str) -> None:
     assert "***" in clean
 
 
+OPENAI_SPENT = "You exceeded your current quota, please check your plan and billing details."
+OPENAI_MINUTE = (
+    "Rate limit reached for gpt-4.1-mini in organization org-x on tokens per min (TPM): Limit "
+    "200000, Used 199000, Requested 2000. Please try again in 300ms. Visit "
+    "https://platform.openai.com/account/billing to learn more."
+)
+GROQ_MINUTE = (
+    "Rate limit reached for model `x` on tokens per minute (TPM): Limit 30000. Please try again in "
+    "7.66s. Need more tokens? Upgrade at https://console.groq.com/settings/billing"
+)
+
+
+def gemini_429(per: str, delay: str = "17s") -> str:
+    """What Gemini says of its free quota: the same words, whichever it is."""
+    quota = f"GenerateRequests{per}PerProjectPerModel-FreeTier"
+    details = [
+        {
+            "@type": "type.googleapis.com/google.rpc.QuotaFailure",
+            "violations": [{"quotaId": quota}],
+        },
+        {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay},
+    ]
+    words = f"{OPENAI_SPENT} For more information on this error, head to: https://ai.google.dev"
+    error = {"code": 429, "message": words, "status": "RESOURCE_EXHAUSTED", "details": details}
+    return json.dumps({"error": error})
+
+
+@pytest.mark.parametrize(("per", "answered"), [("PerMinute", 4), ("PerDay", 1)])
+def test_geminis_free_quota(
+    httpserver: HTTPServer,
+    views: list[View],
+    monkeypatch: pytest.MonkeyPatch,
+    per: str,
+    answered: int,
+) -> None:
+    monkeypatch.setenv("GEMINI_API_KEY", KEY)
+    busy = Response(gemini_429(per, "1s"), 429, content_type="application/json")
+    path = "/v1beta/models/gemini-3.8-flash:generateContent"
+    script = Script(httpserver, path, [gemini_body(STATED), busy, gemini_body(STATED)])
+    options = {"api_base": httpserver.url_for("/v1beta"), "prompt": "direct", "shots": 0}
+    answers = load_teacher("gemini", options={**options, "concurrency": 1}).label(views[:4])
+    assert [answer.kind for answer in answers].count("label") == answered
+    assert len(script.requests) == answered + 1
+
+
 def test_waiting_times() -> None:
     assert wait_of("", {"retry-after": "7"}) == 7
     assert wait_of("", {"retry-after-ms": "250"}) == 0.25
@@ -366,6 +478,14 @@ def test_waiting_times() -> None:
     [
         (429, "rate limit", "rate_limited", "moment"),
         (429, "insufficient_quota", "rejected", "key"),
+        (429, OPENAI_SPENT, "rejected", "key"),
+        (429, OPENAI_MINUTE, "rate_limited", "moment"),
+        (429, GROQ_MINUTE, "rate_limited", "moment"),
+        (429, gemini_429("PerMinute"), "rate_limited", "moment"),
+        (429, gemini_429("PerDay"), "rejected", "key"),
+        (403, "Your input was flagged by moderation", "refusal", "request"),
+        (400, "Blocked. See your billing page for limits of content", "rejected", "request"),
+        (500, "upstream unauthorized", "unavailable", "moment"),
         (401, "", "rejected", "key"),
         (403, "", "rejected", "key"),
         (402, "", "rejected", "key"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -190,7 +192,7 @@ def test_a_budget_of_calls_is_kept(
     monkeypatch.setattr(Session, "replies", replies)
     options = {"model": str(folder), "elicit": "choice", "prompt": "tiny", "batch": 2}
     answers = load_teacher("qwen-vl-hf", options=options, budget=Budget(calls=7)).label(views[:5])
-    assert asked == ["1", "1", "2", "2", "1", "1", "2"], "two calls a label"
+    assert asked == ["1", "1", "2", "2", "1", "2", "1"], "two calls a label, begun if affordable"
     assert [answer.kind for answer in answers] == ["label"] * 3 + ["failure"] * 2
     assert {(a.failure, a.message) for a in answers if isinstance(a, Failure)} == {
         ("budget", "the budget of 7 calls is spent")
@@ -198,8 +200,6 @@ def test_a_budget_of_calls_is_kept(
 
 
 def test_a_folder_counts_by_its_content(folder: Path, tmp_path: Path) -> None:
-    import shutil
-
     copy = tmp_path / "elsewhere"
     shutil.copytree(folder, copy)
     assert content_digest(copy) == content_digest(folder)
@@ -208,6 +208,79 @@ def test_a_folder_counts_by_its_content(folder: Path, tmp_path: Path) -> None:
     data[-1] ^= 1
     weights.write_bytes(bytes(data))
     assert content_digest(copy) != content_digest(folder)
+
+
+def test_every_byte_of_a_folder_counts(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "fine-tuned"
+    shutil.copytree(folder, copy)
+    weights = copy / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[len(data) // 2] ^= 1
+    weights.write_bytes(bytes(data))
+    assert content_digest(copy) != content_digest(folder)
+    names = tmp_path / "renamed"
+    shutil.copytree(folder, names)
+    (names / "model.safetensors").rename(names / "other.safetensors")
+    assert content_digest(names) != content_digest(folder)
+
+
+def test_a_folder_is_read_once(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    found = content_digest(copy)
+
+    def unreadable(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("hashlib.file_digest", unreadable)
+    assert content_digest(copy) == found
+    (copy / "config.json").write_text("{}")
+    with pytest.raises(TeacherNotReadyError, match=r"can't be read: .*Permission denied"):
+        content_digest(copy)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def pointer(path: Path) -> None:
+    path.write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{64 * 'a'}\nsize 9\n")
+
+
+def reshape(path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(path)
+    name = next(name for name, weight in weights.items() if weight.ndim == 2)
+    save_file(weights | {name: torch.zeros(3, 3)}, path, metadata={"format": "pt"})
+
+
+def no_object(path: Path) -> None:
+    path.write_text("[]")
+
+
+@pytest.mark.parametrize(
+    ("file", "damage", "words"),
+    [
+        ("model.safetensors", cut, "half downloaded or a git-lfs pointer"),
+        ("model.safetensors", pointer, "half downloaded or a git-lfs pointer"),
+        ("model.safetensors", reshape, "do not have the shapes that its config.json tells"),
+        ("tokenizer_config.json", no_object, "AttributeError: 'list' object"),
+        ("config.json", pointer, "not a valid JSON file.; name a folder or a hub id"),
+    ],
+)
+def test_a_damaged_model_is_one_sentence(
+    folder: Path, tmp_path: Path, file: str, damage: Callable[[Path], None], words: str
+) -> None:
+    copy = tmp_path / "damaged"
+    shutil.copytree(folder, copy)
+    damage(copy / file)
+    with pytest.raises(TeacherNotReadyError, match=words) as caught:
+        LocalModel("qwen-vl-hf", str(copy))
+    assert str(copy) in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_model_that_is_not_there(views: list[View], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,6 +92,24 @@ def test_ctrl_c_while_labelling_and_again(tmp_path: Path) -> None:
         assert set(turns.values()) == {1}, "nothing was asked twice"
 
 
+def test_ctrl_c_while_somebody_else_waits_for_the_same_answers(tmp_path: Path) -> None:
+    """What is on its way is paid for: the other one gets it, and asks only about the rest."""
+    store = tmp_path / "store"
+    with provider("--latency", "4") as server:
+        label = ["label", *asking(server), "--states", "12"]
+        first = command(*label, "--out", str(tmp_path / "a.parquet"), store=store)
+        wait_until(lambda: len(asked(server)) >= 1, first)
+        second = command(*label, "--out", str(tmp_path / "b.parquet"), "--json", store=store)
+        time.sleep(10)  # by now it waits
+        first.send_signal(signal.SIGINT)
+        code, _, said = finished(first)
+        assert code == 130 and "on their way" in said
+        server.set(latency=0)
+        code, told, _ = finished(second)
+        assert code == 0 and json.loads(told.splitlines()[-1])["labels"]["failed"] == 0
+        assert set(asked(server).values()) == {1}, "nothing was asked twice"
+
+
 def test_ctrl_c_while_evaluating_and_again(tmp_path: Path) -> None:
     store = tmp_path / "store"
     with provider("--latency", "1") as server:

@@ -108,6 +108,22 @@ def test_a_resting_key_leaves_the_work_to_the_others() -> None:
     run(story())
 
 
+def test_a_waiter_cancelled_while_its_lane_rests_passes_the_word_on() -> None:
+    async def story() -> None:
+        gate = Gate([None], concurrency=1)
+        lane = await gate.enter()
+        assert lane is not None
+        first, second = (asyncio.create_task(gate.enter()) for _ in range(2))
+        await asyncio.sleep(0.01)
+        gate.slow_down(lane, time.monotonic(), 0.2)
+        gate.leave(lane)
+        await asyncio.sleep(0.05)
+        first.cancel()
+        assert await asyncio.wait_for(second, 2) is lane
+
+    run(story())
+
+
 def test_requests_per_minute_are_kept() -> None:
     async def story() -> float:
         gate = Gate([None], concurrency=10, requests_per_minute=600)

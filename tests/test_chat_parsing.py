@@ -52,7 +52,7 @@ def test_corpus(case: dict[str, Any]) -> None:
 
 
 def test_corpus_is_large_enough_and_has_no_case_twice() -> None:
-    assert len(CORPUS) >= 150
+    assert len(CORPUS) >= 300
     assert len({(c["question"], c["task"], c["text"]) for c in CORPUS}) == len(CORPUS)
 
 
@@ -67,7 +67,7 @@ PIECES = st.sampled_from(
         *('{"left": ', '"right"', ": ", "0.2", "50%", "-1", "NaN", "1e999", "[", "]", "{", "}"),
         *("forward", "turn left", "done", "action", "<think>", "</think>", "```json", "not "),
         *('"agent_row": 3', '"agent_direction": "up"', "true", "null", "Infinity", "\\u0000"),
-        *("\ud800", "|", "1/0", ",", "\n"),
+        *("\ud800", "|", "1/0", ",", "\n", "Answer: ", "I would ", "so ", "<action>", "'action': "),
     ]
 )
 TEXTS = st.one_of(st.text(max_size=300), st.lists(PIECES, max_size=40).map("".join))
@@ -106,6 +106,7 @@ def test_any_json_gives_a_typed_outcome(value: Any) -> None:
     [
         *("{", "[", '{"a":', '{"left":', "left: ", "- ", "<think>", '"', '{"a', "A ", "1", "1.1."),
         *('{"a":["', "left 0.1, ", "| ", "0.1 ", "\t", "(", "not ", "\n-"),
+        *("Answer: ", "Answer:\n", "a\n", "so, '", ", 'a':", "I choose ", "<answer>", ".' ", " \n"),
     ],
 )
 def test_100_kilobytes_of_anything_are_read_in_bounded_time(unit: str) -> None:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from teachers import ConfigError, Failure, Label
+from teachers import ConfigError, Failure, Label, ray_engine
 from teachers.chat import ChatTeacher
 from teachers.chat.reply import Reply
 from teachers.label import Usage
 from teachers.labelling import LabelConfig
+from teachers.labelset.parquet import read_rows
+from teachers.labelset.parts import Parts
 from teachers.rounds import (
     ERROR,
     Question,
@@ -144,6 +149,78 @@ def test_sampling_is_the_teachers_and_else_the_models_own(config: Configure) -> 
     assert "agent_row" in grammars[0]["properties"] and "forward" in grammars[1]["properties"]
     _, asked = rounds(config(args={"temperature": "0.4"}), replies)
     assert asked[0]["sampling_params"]["temperature"] == 0.4
+
+
+class FakeRay(ModuleType):
+    """What of Ray and vLLM interviews go through. ``says``: what comes of a row's question after
+    so many earlier ones."""
+
+    vLLMEngineProcessorConfig = staticmethod(lambda **options: options)
+
+    def __init__(self, says: Callable[[int], Iterator[str]]) -> None:
+        super().__init__("ray.data.llm")
+        self.says = says
+
+    def build_processor(self, _: object, preprocess: Any, postprocess: Any) -> Any:
+        def reply(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+            question = preprocess(row)
+            for text in self.says(len(json.loads(row["replies"]))):
+                said = {"generated_text": text, "num_input_tokens": 9, "num_generated_tokens": 9}
+                yield {**postprocess({**row, **question, **said}), ERROR: ""}
+
+        return lambda rows: Batches([answer for row in rows for answer in reply(row)])
+
+
+class Batches(list[dict[str, Any]]):
+    """Rows as Ray Data hands them on."""
+
+    def iter_batches(self, batch_size: int, batch_format: str) -> Iterator[Batches]:
+        yield self
+
+    def to_pylist(self) -> list[dict[str, Any]]:
+        return self
+
+
+@pytest.fixture
+def label_all(
+    config: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., list[dict[str, Any]]]:
+    """Labels three states through a FakeRay, and returns the rows that were written."""
+
+    def label(says: Callable[[int], Iterator[str]], **args: str) -> list[dict[str, Any]]:
+        for name in ("ray", "ray.data"):
+            monkeypatch.setitem(sys.modules, name, ModuleType(name))
+        monkeypatch.setitem(sys.modules, "ray.data.llm", FakeRay(says))
+        monkeypatch.setattr(ray_engine, "_dataset", lambda rows, _: rows)
+        out = str(tmp_path / "out")
+        states = Batches(row_of(view) for view in some_views(3))
+        asking = config(args=args, elicit="choice", out=out)
+        counts, errors = ray_engine._with_vllm(asking, states, 3, Parts(out))
+        rows = list(read_rows(tmp_path / "out"))
+        assert counts.asked == len(rows) and not errors
+        return rows
+
+    return label
+
+
+@pytest.mark.parametrize("reask", [0, 1, 2, 3])
+def test_every_state_is_asked_as_often_as_the_options_say(
+    label_all: Callable[..., list[dict[str, Any]]], reask: int
+) -> None:
+    def says(asked: int) -> Iterator[str]:
+        turn, again = divmod(asked, 1 + reask)
+        yield (ANALYSIS, CHOICE)[turn] if again == reask else "no"
+
+    rows = label_all(says, reask=str(reask))
+    assert [row["kind"] for row in rows] == 3 * ["label"]
+    assert {row["calls"] for row in rows} == {2 * (1 + reask)}
+
+
+def test_a_row_that_ray_loses_is_a_failure(
+    label_all: Callable[..., list[dict[str, Any]]],
+) -> None:
+    rows = label_all(lambda asked: iter(()))
+    assert [row["failure"] for row in rows] == 3 * ["unavailable"]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # pydantic's, in Ray's own classes

@@ -18,6 +18,7 @@ import pytest
 from teachers import gpu, serving
 from teachers.errors import ConfigError, TeacherError, TeacherNotReadyError
 from teachers.serving import ServeConfig, find_vllm, start
+from tests.support.noise import no_http
 
 HEALTHY = """
 import http.server, json, os, subprocess, sys
@@ -191,6 +192,11 @@ def test_the_command_leaves_nothing_behind(
         survivors = survivors[:1]
         os.kill(started[1].pid, signal.SIGKILL)
     wait_until_gone(*survivors)
+
+
+def test_what_speaks_no_http_is_not_healthy() -> None:
+    with no_http() as port:
+        assert not serving._healthy(port)
 
 
 def test_missing_vllm_says_how_to_install_it(

@@ -23,6 +23,7 @@ from teachers import (
     load_teacher,
 )
 from teachers.expert import ExpertTeacher
+from tests.support.noise import no_http
 from tests.support.store import FakeTeacher, states
 
 
@@ -97,6 +98,14 @@ def test_everybody_is_listed_with_what_is_missing() -> None:
     assert "simulator's state" in rows["expert"].note
     for row in rows.values():
         assert row.ready or row.note, row
+
+
+def test_what_is_no_model_server_is_listed_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    with no_http() as port:
+        monkeypatch.setattr("teachers.chat.status.LOCAL_SERVER", f"http://127.0.0.1:{port}/v1")
+        (row,) = (row for row in available() if row.name == "qwen-vl-local")
+    assert not row.ready and row.note.startswith("no model server answers at")
+    assert "does not speak" in row.note and "lvlm2p serve qwen-vl-local" in row.note
 
 
 class Plugin(FakeTeacher):

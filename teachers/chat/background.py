@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import os
 import sys
 import threading
@@ -19,8 +20,10 @@ T = TypeVar("T")
 ASKING, CALL = "lvlm2p asking", "lvlm2p call"
 """Names of tasks: what puts questions, and single calls that are under way."""
 
+THREAD = "lvlm2p-asking"
+
 PATIENCE_S = 20.0
-"""How long the end of the process waits for calls that are under way."""
+"""How long calls under way are waited for, when nobody needs them any more and at the very end."""
 
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
@@ -32,6 +35,24 @@ def submit(work: Coroutine[Any, Any, T]) -> Future[T]:
     return asyncio.run_coroutine_threadsafe(work, _running_loop())
 
 
+def see_through(settling: Coroutine[Any, Any, None]) -> None:
+    """Wait until calls under way have ended: what was sent is billed, and is to be kept. Somebody
+    who wants it now would otherwise ask, and pay, again."""
+    loop = _loop
+    if loop is None or not loop.is_running() or threading.current_thread().name == THREAD:
+        settling.close()  # the process is ending, or it is the calls' own thread that cleans up
+        return
+    ended = submit(settling)
+    try:
+        ended.result(1.0)
+    except TimeoutError:
+        print("waiting for answers that are on their way", file=sys.stderr)
+        with contextlib.suppress(TimeoutError):
+            ended.result(PATIENCE_S)
+    finally:
+        ended.cancel()
+
+
 def _running_loop() -> asyncio.AbstractEventLoop:
     global _loop, _owner
     with _lock:
@@ -41,7 +62,7 @@ def _running_loop() -> asyncio.AbstractEventLoop:
             # one by one, than all at once
             _loop.set_default_executor(ThreadPoolExecutor(1, thread_name_prefix="lvlm2p-wording"))
             _owner = os.getpid()
-            threading.Thread(target=_loop.run_forever, name="lvlm2p-asking", daemon=True).start()
+            threading.Thread(target=_loop.run_forever, name=THREAD, daemon=True).start()
             atexit.register(_close, _loop, _owner)
         return _loop
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -25,6 +26,13 @@ _PATIENCE = 8
 _HOPELESS = 3
 """This many rejected calls in a row, and never an answer: the rest would be rejected too."""
 
+OUTAGE_S, NEVER_UP_S = 300.0, 30.0
+"""How long everybody waits for a provider that is down: one that has answered, one that has not."""
+
+_LONGEST_PROBE_S = 15.0
+"""A provider that is down is tried after a tenth to a fifth of the time that it has been, or this.
+"""
+
 Send = Callable[[Request, str | None], Awaitable[Reply]]
 
 
@@ -36,11 +44,16 @@ class Hopeless(Exception):
 class Caller:
     """Gets replies. Lives in one event loop.
 
+    A provider is *down* when many calls in a row have failed, whoever made them. Then one call at
+    a time finds out whether it is back, and the others wait; that uses up nobody's retries. Once it
+    was down for too long each request is sent just once, so that the end is soon reached.
+
     Attributes:
         send: makes one call; raises :class:`Fault`.
         retries: how often one request is sent again, 429s aside.
-        give_up_after: requests that failed in a row, retries and all, before the rest are tried
-            once each only, so that a dead server does not take hours to be noticed.
+        down_after: so many failures in a row.
+        answered: replies so far.
+        calls: what is under way.
     """
 
     send: Send
@@ -48,10 +61,13 @@ class Caller:
     retries: int
     journal: Journal | None = None
     budget: Budget | None = None
-    give_up_after: int = 32
+    down_after: int = 128
     answered: int = 0
     hopeless: str | None = None
-    _losing: int = field(default=0, init=False)
+    calls: set[asyncio.Task[Reply]] = field(default_factory=set, init=False)
+    _failing: int = field(default=0, init=False)
+    _failing_since: float = field(default=0.0, init=False)
+    _probing: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
     _rejected: int = field(default=0, init=False)
 
     async def reply(self, request: Request, key: str) -> Reply:
@@ -66,46 +82,65 @@ class Caller:
         """
         if self.journal is not None and (kept := self.journal.get_reply(key)) is not None:
             return Reply.from_json(kept)
-        if self.budget is not None and (why := self.budget.refusal()) is not None:
+        if self.budget is not None and (why := self.budget.spent) is not None:
             raise Fault("budget", why, blame="request")
-        answered = False
-        try:
-            reply = await self._insist(request, key)
-            answered = True
-        finally:
-            if not answered and self.budget is not None:
-                self.budget.release()
+        patience = _Patience(self.retries)
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception(_worth_retrying),
+            stop=lambda state: not self._is_down() and (self._is_lost() or patience.is_over(state)),
+            wait=lambda state: 0.0 if self._is_down() else _pause(state),
+            reraise=True,
+        ):
+            with attempt:
+                reply = await self._once(request, key)
         return reply
 
-    async def _insist(self, request: Request, key: str) -> Reply:
-        patience = _Patience(0 if self._losing >= self.give_up_after else self.retries)
-        try:
-            async for attempt in AsyncRetrying(
-                retry=retry_if_exception(_worth_retrying),
-                stop=patience.is_over,
-                wait=_pause,
-                reraise=True,
-            ):
-                with attempt:
-                    reply = await self._once(request, key)
-        except Fault as fault:
-            self._note(fault)
-            raise
-        self.answered += 1
-        self._losing = self._rejected = 0
-        return reply
+    async def settled(self) -> None:
+        """Until no call is under way any more."""
+        await asyncio.sleep(0.01)  # what was cancelled just now may still begin one
+        while self.calls:
+            await asyncio.wait(self.calls)
+
+    def _is_down(self) -> bool:
+        """Nobody is answered, and it is worth waiting."""
+        patience = OUTAGE_S if self.answered else NEVER_UP_S
+        silent = time.monotonic() - self._failing_since
+        return self.retries > 0 and self._failing >= self.down_after and silent < patience
+
+    def _is_lost(self) -> bool:
+        """Nobody is answered, and it was not worth waiting."""
+        return self._failing >= self.down_after and not self._is_down()
 
     async def _once(self, request: Request, key: str) -> Reply:
+        if self._is_down():
+            async with self._probing:
+                if self._is_down():
+                    silent = time.monotonic() - self._failing_since
+                    await asyncio.sleep(min(random.uniform(0.1, 0.2) * silent, _LONGEST_PROBE_S))
+                    return await self._call(request, key)
+        return await self._call(request, key)
+
+    async def _call(self, request: Request, key: str) -> Reply:
         """One call. Once it is sent it is seen through, even if nobody waits for it any more: its
         reply is paid for, and the journal must have it."""
+        lane = await self._enter()
+        call = asyncio.create_task(self._send(request, key, lane), name=background.CALL)
+        self.calls.add(call)
+        call.add_done_callback(self._ended)
+        return await asyncio.shield(call)
+
+    async def _enter(self) -> Lane:
+        """A slot, where there is a key, a budget and hope."""
         if self.hopeless is not None:
             raise Hopeless(self.hopeless)
         lane = await self.gate.enter()
         if lane is None:
             raise Hopeless(self._no_key_left())
-        call = asyncio.create_task(self._send(request, key, lane), name=background.CALL)
-        call.add_done_callback(_seen)
-        return await asyncio.shield(call)
+        why = None if self.budget is None else self.budget.refusal()
+        if why is not None:
+            self.gate.give_back(lane)
+            raise Fault("budget", why, blame="request")
+        return lane
 
     async def _send(self, request: Request, key: str, lane: Lane) -> Reply:
         entered = time.monotonic()
@@ -113,43 +148,47 @@ class Caller:
         try:
             reply = await self.send(request, lane.key)
         except Fault as fault:
-            self._blame(fault, lane, entered)
+            if self.budget is not None:
+                self.budget.release()
+            self._learn(fault, lane, entered)
             raise
         finally:
             self.gate.leave(lane, None if reply is None else reply.tokens)
-        if self.journal is not None:
-            self.journal.put_reply(key, reply.to_json())
+        self.answered += 1
+        self._failing = self._rejected = 0
         if self.budget is not None:
             self.budget.charge(reply.cost_usd)
+        if self.journal is not None:
+            self.journal.put_reply(key, reply.to_json())
         return reply
 
-    def _blame(self, fault: Fault, lane: Lane, entered: float) -> None:
+    def _learn(self, fault: Fault, lane: Lane, entered: float) -> None:
+        """What a call that failed says about the key, the model, the provider."""
         if fault.kind == "rate_limited":
             self.gate.slow_down(lane, entered, fault.wait)
         elif fault.blame == "key":
             self.gate.bury(lane, str(fault))
-        elif fault.blame == "model":
+        elif fault.blame == "model" and not self.answered:
             self.hopeless = str(fault)
-
-    def _note(self, fault: Fault) -> None:
-        """Learn from a request that failed for good."""
-        if fault.blame == "moment":
-            self._losing += 1
-        elif fault.kind == "rejected":
-            self._rejected += 1
+        elif fault.blame == "moment":
+            if not self._failing:
+                self._failing_since = entered
+            self._failing += 1
+        else:
+            self._failing = 0  # it refuses, so it is there
+            self._rejected += fault.kind == "rejected"
             if not self.answered and self._rejected >= _HOPELESS:
                 self.hopeless = str(fault)
+
+    def _ended(self, call: asyncio.Task[Reply]) -> None:
+        self.calls.discard(call)
+        if not call.cancelled():
+            call.exception()  # looked at, so that one nobody waits for is not reported as lost
 
     def _no_key_left(self) -> str:
         reasons = [lane.dead for lane in self.gate.lanes if lane.dead]
         many = f"all {len(reasons)} keys are of no use; the last: " if len(reasons) > 1 else ""
         return f"{many}{reasons[-1]}"
-
-
-def _seen(call: asyncio.Future[Reply]) -> None:
-    """Look at a call's error, so that one nobody waits for is not reported as lost."""
-    if not call.cancelled():
-        call.exception()
 
 
 class _Patience:

@@ -118,7 +118,7 @@ class Client:
         if refused and not content:
             content, finish = refused, "refusal"
         text = content if isinstance(content, str) else ""
-        if request.letters and finish == "stop" and not alternatives:
+        if request.letters and finish == "stop" and text.strip() and not alternatives:
             raise Fault(
                 "rejected",
                 f"{self.model} sent no token probabilities: choose another --elicit",

@@ -8,7 +8,8 @@ blame        examples                                      what follows
 "moment"     429, 5xx, timeout, reset, unreadable answer   asked again, after a while
 "request"    too long, content policy, a 400               this view fails, others are asked
 "key"        401, 403, no quota left                       the key is put away, another is used
-"model"      404, unknown model                            nobody is asked any more
+"model"      404, unknown model                            nobody is asked any more, unless
+                                                           somebody was answered before
 ===========  ============================================  =====================================
 """
 
@@ -24,11 +25,13 @@ from teachers.label import FailureKind
 
 Blame = Literal["moment", "request", "key", "model"]
 
-_NO_QUOTA = re.compile(
-    r"insufficient_quota|exceeded your current quota, please check your plan"
-    r"|credit balance is too low|billing|payment required",
-    re.I,
-)
+_NO_MONEY = re.compile(r"insufficient_quota|credit balance is too low|enable billing", re.I)
+_DAY_IS_OVER = re.compile(r"PerDay|limit: 0\b")
+"""Gemini's free quota: used up until tomorrow, or there is none."""
+_NO_QUOTA = re.compile(r"exceeded your current quota", re.I)
+"""OpenAI, when the money is spent; Gemini also when it was asked too often in this minute, and
+then it says how long to wait."""
+_THIS_MINUTE = re.compile(r"PerMinute|per min|(?:retry|try again) in \d", re.I)
 _BAD_KEY = re.compile(
     r"api[ _-]?key[^.]{0,40}(?:not valid|invalid|incorrect|expired)|invalid[^.]{0,20}api[ _-]?key"
     r"|API_KEY_INVALID|PERMISSION_DENIED|unauthorized",
@@ -37,7 +40,10 @@ _BAD_KEY = re.compile(
 _NO_MODEL = re.compile(
     r"model[^.]{0,80}(?:not found|does not exist|not supported for)|model_not_found", re.I
 )
-_POLICY = re.compile(r"content[_ ]?(?:policy|filter|management)|safety system|responsible ai", re.I)
+_POLICY = re.compile(
+    r"content[_ ]?(?:policy|filter|management)|safety system|responsible ai|moderation|flagged",
+    re.I,
+)
 _RETRY_DELAY = re.compile(r"retryDelay\W{1,8}([\d.]{1,12})s")
 _LONGEST_WAIT = 600.0
 
@@ -68,18 +74,28 @@ def fault_of(status: int | None, text: str, headers: Mapping[str, Any], message:
         headers: the answer's headers, keys in lower case.
         message: what people are told; scrubbed already.
     """
-    if status == 429 and not _NO_QUOTA.search(text):
-        return Fault("rate_limited", message, wait=wait_of(text, headers))
-    if status in (401, 402, 403, 429) or _BAD_KEY.search(text):
-        return Fault("rejected", message, blame="key")
-    if status in (400, 422) and _NO_QUOTA.search(text):
+    wait = wait_of(text, headers)
+    if status is None or status >= 500 or status in (408, 409, 425):
+        return Fault("unavailable", message, wait=wait)
+    if status == 429 and not _is_spent(text, wait):
+        return Fault("rate_limited", message, wait=wait)
+    if status in (400, 403, 422) and _POLICY.search(text):
+        return Fault("refusal", message, blame="request")
+    if status in (401, 402, 403, 429) or _BAD_KEY.search(text) or _NO_MONEY.search(text):
         return Fault("rejected", message, blame="key")
     if status == 404 or (status == 400 and _NO_MODEL.search(text)):
         return Fault("rejected", message, blame="model")
-    if status is not None and 400 <= status < 500 and status not in (408, 409, 425):
+    if 400 <= status < 500:
         kind: FailureKind = "refusal" if _POLICY.search(text) else "rejected"
         return Fault(kind, message, blame="request")
-    return Fault("unavailable", message, wait=wait_of(text, headers))
+    return Fault("unavailable", message, wait=wait)
+
+
+def _is_spent(text: str, wait: float | None) -> bool:
+    """Whether a 429 means that this key will not be answered again today."""
+    if _NO_MONEY.search(text) or _DAY_IS_OVER.search(text):
+        return True
+    return bool(_NO_QUOTA.search(text)) and wait is None and not _THIS_MINUTE.search(text)
 
 
 def wait_of(text: str, headers: Mapping[str, Any]) -> float | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from envs import View
+from envs import Task, View
 from teachers.chat.interview import Asking, Interview
 from teachers.chat.options import AskingOptions
 from teachers.chat.reply import Reply, Request
@@ -118,13 +118,22 @@ class TransformersTeacher(WordsTeacher):
         Raises:
             TeacherNotReadyError: the model can't be loaded.
         """
-        for start in range(0, len(views), self.options.batch):
-            batch = views[start : start + self.options.batch]
+        start = 0
+        while start < len(views):
             with self._asking:
+                batch = views[start : start + self._affordable(views[start].task)]
                 answers = self._answer(batch)
-            for index, answer in enumerate(answers):
+            for index, answer in enumerate(answers, start):
                 self.count(answer)
-                yield start + index, answer
+                yield index, answer
+            start += len(batch)
+
+    def _affordable(self, task: Task) -> int:
+        """How many views to begin with: as many as the budget lets us finish."""
+        left = None if self.context.budget is None else self.context.budget.calls_left
+        if left is None:
+            return self.options.batch
+        return max(1, min(self.options.batch, left // self.calls_for(task)))
 
     def _answer(self, views: Sequence[View]) -> list[Answer]:
         """Conduct the interviews of one batch side by side, round by round."""

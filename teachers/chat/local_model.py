@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from teachers.chat.reading import Reader, open_reader
 from teachers.errors import TeacherNotReadyError
 
-_SAMPLE = 2**20
-"""Bytes at either end of a file that name its content."""
-
 
 def content_digest(folder: Path) -> str:
-    """Names a model's files by content, wherever they lie: names, sizes, first and last MiB."""
+    """Names a model's files by content, wherever they lie: their names and every byte of them.
+
+    Raises:
+        TeacherNotReadyError: a file can't be read.
+    """
     digest = hashlib.sha256()
-    for path in sorted(path for path in folder.iterdir() if path.is_file()):
-        if path.suffix == ".md" or path.name.startswith("."):
-            continue
-        size = path.stat().st_size
-        digest.update(f"{path.name}\0{size}\0".encode())
-        with path.open("rb") as file:
-            digest.update(file.read(_SAMPLE))
-            file.seek(max(0, size - _SAMPLE))
-            digest.update(file.read(_SAMPLE))
+    try:
+        found = sorted(path for path in folder.iterdir() if path.is_file())
+        paths = [path for path in found if path.suffix != ".md" and not path.name.startswith(".")]
+        for path in paths:
+            now = path.stat()
+            content = _file_digest(path.resolve(), now.st_size, now.st_mtime_ns)
+            digest.update(f"{path.name}\0".encode() + content)
+    except OSError as error:
+        raise TeacherNotReadyError(f"the model in {folder} can't be read: {error}") from error
     return digest.hexdigest()[:16]
+
+
+@cache
+def _file_digest(path: Path, size: int, mtime_ns: int) -> bytes:
+    """Every teacher of a process asks for it, and a large file takes seconds; ``size`` and
+    ``mtime_ns`` are there to tell when it is another file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 class LocalModel:
@@ -50,12 +60,11 @@ class LocalModel:
         try:
             loaded: Any = AutoModelForImageTextToText.from_pretrained(model, dtype=dtype)
             self.reader: Reader = open_reader(model, loaded)
-        except (OSError, ValueError, ImportError, KeyError) as error:
+            self.model: Any = loaded.to(self.device).eval()
+        except Exception as error:  # whatever transformers meets in a folder of anyone's making
             raise TeacherNotReadyError(
-                f"teacher {name!r}: the model {model} can't be loaded: {_one_line(error)}; "
-                "name a folder or a hub id with -T model=..."
+                f"teacher {name!r}: the model {model} can't be loaded: {_why(error)}"
             ) from error
-        self.model: Any = loaded.to(self.device).eval()
         self.ends = _end_tokens(self.model, self.reader.tokenizer)
         pad = self.reader.tokenizer.pad_token_id
         self.pad = self.ends[0] if pad is None else int(pad)
@@ -72,6 +81,18 @@ def _end_tokens(model: Any, tokenizer: Any) -> list[int]:
     return sorted(ends)
 
 
-def _one_line(error: BaseException) -> str:
+def _why(error: Exception) -> str:
+    """What is wrong with a folder, and what mends it."""
+    said, kind = _one_line(error), type(error).__name__
+    if kind == "SafetensorError":
+        return f"its weights are damaged, half downloaded or a git-lfs pointer ({said})"
+    if "ignore_mismatched_sizes" in said:
+        return "its weights do not have the shapes that its config.json tells"
+    if not isinstance(error, OSError | ValueError | ImportError):
+        return f"{kind}: {said}"
+    return f"{said}; name a folder or a hub id with -T model=..."
+
+
+def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     return text if len(text) <= 200 else f"{text[:197]}..."

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import dropwhile
 
 FILLERS = frozenset(
     [
@@ -19,6 +20,11 @@ FILLERS = frozenset(
 )
 
 _WORD = re.compile(r"[^\W_]+")
+_VERBS = frozenset(
+    ["to", "turn", "turning", "rotate", "rotating", "go", "move", "moving", "step", "one"]
+)
+"""Fillers that may stand before an action in prose; the others make it a place or a story."""
+
 _LONGEST = 60
 
 
@@ -33,6 +39,16 @@ def find_action(written: str, names: Sequence[str]) -> str | None:
         if fitting:
             return fitting[0] if len(fitting) == 1 else None
     return None
+
+
+def find_said(written: str, names: Sequence[str]) -> str | None:
+    """Like :func:`find_action`, for prose: "the right one" and "left to you" are no actions."""
+    action = find_action(written, names)
+    words = _words(written) if action is not None else []
+    rest = list(dropwhile(_VERBS.__contains__, words))
+    if action is None or _joined(words) == _joined(_words(action)):
+        return action
+    return None if rest and (rest[0] in FILLERS or "to" in rest) else action
 
 
 def actions_mentioned(text: str, names: Sequence[str]) -> list[str]:

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from teachers.errors import AnswerError
 
-NUMBER = r"[-+]?(?:\d{1,40}(?:[.,]\d{0,40})?|\.\d{1,40})(?:[eE][-+]?\d{1,3})?"
-"""A number in plain text; a fraction is two of them."""
+NUMBER = r"[-+]?(?:\d{1,40}(?:\.\d{0,40}|,\d{1,40})?|\.\d{1,40})(?:[eE][-+]?\d{1,3})?"
+"""A number in plain text; a fraction is two of them. A comma is part of it between digits only."""
 
 _WRITTEN = re.compile(rf"[~≈]?\s*({NUMBER})\s*(?:/\s*(\d{{1,9}}(?:\.\d{{1,9}})?))?\s*(%|percent)?")
 _SPECIAL = {"nan", "inf", "-inf", "+inf", "infinity", "-infinity"}

@@ -129,6 +129,12 @@ class Gate:
             lane.tokens.take(-self.usual_tokens)
         self._wake()
 
+    def give_back(self, lane: Lane) -> None:
+        """The same for a slot in which nothing was sent."""
+        if lane.requests is not None:
+            lane.requests.take(-1)
+        self.leave(lane)
+
     def slow_down(self, lane: Lane, entered: float, rest: float | None) -> None:
         """The provider said 429 to a call that entered at ``entered`` (monotonic seconds).
 
@@ -190,8 +196,7 @@ class Gate:
         except TimeoutError:
             pass
         except asyncio.CancelledError:
-            if future.done() and not future.cancelled():
-                self._wake()  # the slot was meant for this caller, who is gone
+            self._wake()  # if a slot was meant for this caller, who is gone, it is the next one's
             raise
         finally:
             self._waiting.remove(future)

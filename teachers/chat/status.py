@@ -34,8 +34,8 @@ def hosted_status(name: str) -> Status:
 def _local_status(name: str) -> Status:
     try:
         models = served_models(name, LOCAL_SERVER)
-    except TeacherNotReadyError:
-        note = f"no server at {LOCAL_SERVER}: lvlm2p serve {name}"
+    except TeacherNotReadyError as error:
+        note = str(error).removeprefix(f"teacher {name!r}: ")
         return Status(name, "what the server serves", _ALL, 0.0, False, note)
     return Status(name, ", ".join(models), _ALL, 0.0, True, f"served at {LOCAL_SERVER}")
 

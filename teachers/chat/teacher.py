@@ -87,7 +87,7 @@ class ChatTeacher(WordsTeacher):
         model = self.options.model or self.provider.model
         if not model:
             assert self.url is not None
-            model = served_models(self.name, self.url)[0]
+            model = served_models(self.name, self.url, self.options.key_file)[0]
         return self.provider.full_model(model)
 
     @property
@@ -211,7 +211,9 @@ class ChatTeacher(WordsTeacher):
                 self.count(result[1])
                 yield result
         finally:
-            job.cancel()
+            if not job.done():  # nobody listens any more
+                job.cancel()
+                background.see_through(line.caller.settled())
 
     async def _ask_all(
         self,
@@ -288,7 +290,7 @@ class ChatTeacher(WordsTeacher):
     def _connect(self) -> _Line:
         options = self.options
         if self.provider.local and self.url is not None:
-            self._check_served(served_models(self.name, self.url))
+            self._check_served(served_models(self.name, self.url, options.key_file))
         self.check()
         keys = find_keys(self.name, self.provider, options.key_file, self.url)
         client = self._client_class()(
@@ -310,7 +312,7 @@ class ChatTeacher(WordsTeacher):
             options.retries,
             self.context.journal,
             self.context.budget,
-            give_up_after=options.concurrency,
+            down_after=max(8, 2 * options.concurrency),
         )
         return _Line(caller, options.concurrency)
 

@@ -14,7 +14,7 @@ from teachers.context import Context, fingerprint_of
 from teachers.label import Answer
 from teachers.teacher import Counts, Estimate, Teacher
 
-RULES = 1
+RULES = 2
 """Part of every fingerprint: raise it when parsing makes something else of the same answer."""
 
 
@@ -80,9 +80,13 @@ class WordsTeacher(Teacher):
     def estimate(self, views: Sequence[View]) -> Estimate:
         """See :class:`Teacher`; answers that have to be asked again are not foreseen."""
         tasks = {view.key: view.task for view in views}.values()
-        last = self.options.samples if self.options.elicit == "votes" else 1
-        calls = sum(len(self.prompted(task)[0].questions) - 1 + last for task in tasks)
+        calls = sum(map(self.calls_for, tasks))
         return Estimate(len(tasks), calls, usd=self.price(len(tasks)))
+
+    def calls_for(self, task: Task) -> int:
+        """Calls that one label of ``task`` takes, if each answer is of use."""
+        last = self.options.samples if self.options.elicit == "votes" else 1
+        return len(self.prompted(task)[0].questions) - 1 + last
 
     def price(self, labels: int) -> float | None:
         """Dollars for so many labels; None: not known."""

@@ -28,8 +28,8 @@ a choice                  the last JSON object with an ``action``; else what is 
 led in or alone, twice    the same action: once; different ones: an error
 "if", "?", "wait"         a decision with a condition or a "not" is none, nor is a question; one
                           that is taken back afterwards is an error
-a bare "done" or "right"  alone below other text, or after "is", they may be mere talk
-                          : they count in quotes or bold only
+a bare "done" or "right"  alone below other text, or after "is", they may be mere talk: they
+                          count in quotes or bold only
 an analysis               :mod:`teachers.chat.scene_parsing`
 ========================  =====================================================================
 """

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ import pytest
 
 from teachers import Failure, Label, LabelStore, load_teacher
 from tests.support.chat import some_views
+from tests.support.chat_server import FAULTS, SPOILT
 
 ROOT = Path(__file__).parent.parent
 
@@ -62,6 +64,9 @@ def provider(*flags: str) -> Iterator[Provider]:
         process.wait(30)
 
 
+PAID = ("refusal", "truncated", "invalid")
+"""Failures that an answer was paid for."""
+
 LITELLM = "litellm:hosted_vllm/fake-vl"
 """The same server, asked through litellm."""
 
@@ -70,7 +75,7 @@ def chaos(n: int, folder: Path, name: str = "qwen-vl-local") -> None:
     views = some_views(n)
     store = LabelStore(folder / "store")
     options = {"prompt": "direct", "shots": 0, "elicit": "choice", "concurrency": 32}
-    with provider("--faults", "0.3", "--seed", "1") as server:
+    with provider("--faults", "0.3", "--spoilt", "--seed", "1") as server:
         teacher = load_teacher(
             name,
             options={**options, "api_base": server.url, "timeout": 10, "retries": 8},
@@ -82,11 +87,18 @@ def chaos(n: int, folder: Path, name: str = "qwen-vl-local") -> None:
     labels = [answer for answer in answers if isinstance(answer, Label)]
     failures = [answer for answer in answers if isinstance(answer, Failure)]
     assert len(labels) + len(failures) == n
-    assert len(failures) <= 0.01 * n
-    assert set(stats["answered"].values()) == {1}, "no state was paid for twice"
-    assert len(stats["answered"]) == len(labels), "each label is one answer that was given"
+    kinds = Counter(failure.failure for failure in failures)
+    faulty = stats["faulty"]
+    assert kinds["refusal"] == faulty["declined"] + faulty["filtered"], "never asked again"
+    assert kinds["truncated"] == faulty["truncated"], "nor these"
+    assert 0 <= faulty["prose"] - 2 * kinds["invalid"] <= faulty["prose"], "asked again, once"
+    assert len(failures) - sum(kinds[paid] for paid in PAID) <= 0.01 * n
+    assert set(stats["answered"].values()) == {1}, "nothing was paid for twice"
+    assert sum(answer.usage.calls for answer in answers) == len(stats["answered"]), "all is stored"
+    good = len(stats["answered"]) - sum(faulty[kind] for kind in SPOILT)
+    assert len(labels) == good, "each label is one answer that was given"
     assert again == answers
-    assert len(stats["faulty"]) == 10, "every kind of fault was met"
+    assert set(faulty) == {*FAULTS, *SPOILT}, "every kind of fault was met"
     assert 2 <= stats["most_running"] <= 32
     store.close()
 

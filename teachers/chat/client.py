@@ -105,10 +105,7 @@ class Client:
     def _reply(self, request: Request, response: Any, seconds: float) -> Reply:
         try:
             choice = response.choices[0]
-            content = choice.message.content
-            refused = (getattr(choice.message, "provider_specific_fields", None) or {}).get(
-                "refusal"
-            )
+            content, refused = choice.message.content, _refusal(choice.message)
             finish = _FINISH.get(choice.finish_reason or "", "stop")
             alternatives = _alternatives(choice) if request.letters else {}
         except (AttributeError, IndexError, TypeError, KeyError) as error:
@@ -195,6 +192,14 @@ def _alternatives(choice: Any) -> Mapping[str, float]:
             listed.setdefault(position.token, position.logprob)
             return {token: math.exp(min(logprob, 0.0)) for token, logprob in listed.items()}
     return {}
+
+
+def _refusal(message: Any) -> str | None:
+    """In what words the model declined: OpenAI's field, which litellm puts elsewhere."""
+    elsewhere = getattr(message, "provider_specific_fields", None)
+    moved = elsewhere.get("refusal") if isinstance(elsewhere, dict) else None
+    refused: str | None = getattr(message, "refusal", None) or moved
+    return refused
 
 
 def _usage(usage: Any) -> Usage:

@@ -15,17 +15,22 @@ import json
 import logging
 import random
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
+
+SPOILT = ("declined", "filtered", "truncated", "prose")
+"""Answers that are billed and of no use."""
 
 FAULTS = ("429", "429-now", "429-wait", "500", "503", "hang", "refused", "reset", "bad json", "cut")
 """``cut``: the connection ends in the middle of the body; ``refused``: before any byte."""
 
 
 class Server:
-    def __init__(self, latency: float, faults: float, seed: int) -> None:
+    def __init__(self, latency: float, faults: float, seed: int, kinds: Sequence[str]) -> None:
         self.latency = latency
+        self.kinds = kinds
         self.faults = faults
         self.random = random.Random(seed)
         self.answered: Counter[str] = Counter()
@@ -46,10 +51,11 @@ class Server:
         fault = self._fault()
         if fault:
             self.faulty[fault] += 1
+        if fault and fault not in SPOILT:
             return await self._misbehave(fault, request)
         if self.latency:
             await asyncio.sleep(self.latency)
-        response = web.json_response(answer_to(asked))
+        response = web.json_response(spoilt(answer_to(asked), fault))
         await response.prepare(request)
         await response.write_eof()
         self.answered[name_of(asked)] += 1
@@ -58,8 +64,10 @@ class Server:
     def _fault(self) -> str:
         if self.random.random() >= self.faults:
             return ""
-        weights = [0.3 if fault == "hang" else 1.0 for fault in FAULTS]  # it takes a whole timeout
-        return self.random.choices(FAULTS, weights)[0]
+        weights = [
+            0.3 if fault == "hang" else 1.0 for fault in self.kinds
+        ]  # it takes a whole timeout
+        return self.random.choices(self.kinds, weights)[0]
 
     async def _misbehave(self, fault: str, request: web.Request) -> web.StreamResponse:
         error = {"error": {"message": f"planned: {fault}", "type": "planned", "code": None}}
@@ -144,6 +152,22 @@ def answer_to(asked: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def spoilt(answer: dict[str, Any], how: str) -> dict[str, Any]:
+    """The same answer, but ...; ``how`` "": as it is."""
+    (choice,) = answer["choices"]
+    if how == "declined":
+        choice["message"].update(content=None, refusal="I can't help with that.")
+    elif how == "filtered":
+        choice.update(finish_reason="content_filter")
+        choice["message"]["content"] = ""
+    elif how == "truncated":
+        choice.update(finish_reason="length")
+        choice["message"]["content"] = choice["message"]["content"][:5]
+    elif how == "prose":
+        choice["message"]["content"] = "The agent stands in a room."
+    return answer
+
+
 LETTERS = {"A": -0.5, "B": -1.2, " C": -2.5, "The": -3.5}
 
 
@@ -168,9 +192,11 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.0)
     parser.add_argument("--faults", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--spoilt", action="store_true", help="of the faults, some are answers")
     args = parser.parse_args()
     logging.disable()  # the planned faults
-    server = Server(args.latency, args.faults, args.seed)
+    kinds = FAULTS + SPOILT if args.spoilt else FAULTS
+    server = Server(args.latency, args.faults, args.seed, kinds)
     web.run_app(
         server.app(),
         host="127.0.0.1",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -37,6 +37,7 @@ def sample_states(
     policy: Policy = "random",
     *,
     stratified: bool = False,
+    on_shortfall: Callable[[int, int], object] | None = None,
     **kwargs: Any,
 ) -> list[View]:
     """``n`` states in which an episode goes on, distinct by key, deterministic from ``seed``.
@@ -50,6 +51,8 @@ def sample_states(
             ``mixed``: each episode with its own share of random actions; ``all``: every reachable
             state of a small task.
         stratified: as many from each planner distance as there are, the shortfall from the others.
+        on_shortfall: called with the number of states and of frames played where the play found
+            fewer than ``n``.
         kwargs: for :func:`~envs.make_env`.
 
     Raises:
@@ -73,8 +76,10 @@ def sample_states(
         assert n is not None
         wanted = n
         env = make_env(env_id, **kwargs)
-        pool = _collect(_play(env, policy, rng), n, POOL * n if stratified else n, rng)
+        pool, frames = _collect(_play(env, policy, rng), n, POOL * n if stratified else n, rng)
         env.close()
+        if len(pool) < n and on_shortfall is not None:
+            on_shortfall(len(pool), frames)
     return _evenly(pool, wanted) if stratified else pool[:wanted]
 
 
@@ -176,10 +181,12 @@ def _play(env: gym.Env[Any, Any], policy: str, rng: Generator) -> Iterator[View]
             over = terminated or truncated
 
 
-def _collect(visited: Iterator[View], n: int, most: int, rng: Generator) -> list[View]:
-    """At least ``n`` distinct states if there are so many; up to ``most`` if they come quickly."""
+def _collect(visited: Iterator[View], n: int, most: int, rng: Generator) -> tuple[list[View], int]:
+    """At least ``n`` distinct states if there are so many; up to ``most`` if they come quickly.
+    And in how many visited ones.
+    """
     found: dict[str, View] = {}
-    last = 0
+    last = steps = 0
     for steps, view in enumerate(visited):
         if rng.random() < KEPT and view.key not in found:
             found[view.key] = view
@@ -187,7 +194,7 @@ def _collect(visited: Iterator[View], n: int, most: int, rng: Generator) -> list
         tired = steps - last > PATIENCE or (len(found) >= n and steps > 4 * POOL * n)
         if len(found) >= most or tired:
             break
-    return list(found.values())
+    return list(found.values()), steps + 1
 
 
 def _evenly(pool: list[View], n: int) -> list[View]:

@@ -42,8 +42,12 @@ class CalibratedTeacher(Teacher):
     Put it around the store, not inside: what is stored stays what the model said.
     """
 
-    def __init__(self, inner: Teacher, temperatures: Mapping[str, float]) -> None:
+    def __init__(
+        self, inner: Teacher, temperatures: Mapping[str, float], report: Path | None = None
+    ) -> None:
+        """``report``: the file that the temperatures come from, where a user named one."""
         self.inner = inner
+        self.report = report
         self.name = inner.name
         self.temperatures = dict(sorted(temperatures.items()))
         self.counts = inner.counts
@@ -81,10 +85,17 @@ class CalibratedTeacher(Teacher):
         )
 
     def supports(self, task: Task) -> str | None:
-        """As the inner teacher; and a task that the evaluation did not cover is refused."""
+        """As the inner teacher; and a task that the evaluation did not cover is refused.
+
+        Raises:
+            ConfigError: the same where a report was named: the wrong file, not an unable teacher.
+        """
         if task.name not in self.temperatures:
             known = ", ".join(self.temperatures)
-            return f"the calibration covers {known}, not {task.name}: evaluate on it first"
+            what = f"covers {known}, not {task.name}: evaluate on it first"
+            if self.report is not None:
+                raise ConfigError(f"the calibration {self.report} {what}")
+            return f"the calibration {what}"
         return self.inner.supports(task)
 
     def close(self) -> None:
@@ -109,7 +120,7 @@ def calibrated(teacher: Teacher, report: Path) -> CalibratedTeacher:
     temperatures = _by_task(mine)
     if not temperatures:
         raise ConfigError(f"{report} has no temperature for {teacher.name}: it had too few answers")
-    return CalibratedTeacher(teacher, temperatures)
+    return CalibratedTeacher(teacher, temperatures, report)
 
 
 def _is_about(teacher: Teacher, row: Mapping[str, Any]) -> bool:

@@ -79,13 +79,19 @@ def refuse(path: Path | str, what: str) -> NoReturn:
     )
 
 
-def open_cache(path: Path) -> diskcache.Cache:
-    """The store in the folder ``path``, made if there is none.
+def open_cache(path: Path, create: bool = True) -> diskcache.Cache:
+    """The store in the folder ``path``, made if there is none and ``create`` says so.
 
     Raises:
-        StoreError: the folder is something else, of another version, damaged or can't be written.
+        StoreError: the folder is something else, of another version, damaged or can't be written;
+            or there is no store and none was to be made.
     """
     with explained(path):
+        if not create and not holds_store(path):
+            raise StoreError(
+                f"there is no label store at {path}: name the folder of one with --store "
+                "(`lvlm2p label` and `lvlm2p train` make one)"
+            )
         _check_folder(path)
         _check_database(path / DBNAME)
         if not os.access(path, os.W_OK | os.X_OK):
@@ -134,6 +140,11 @@ def _why_no_write(path: Path) -> Exception:
     except sqlite3.Error as error:
         return error
     return sqlite3.OperationalError("database is locked")
+
+
+def holds_store(path: Path) -> bool:
+    """Whether something is at ``path``, if only what opening it will complain about."""
+    return path.is_file() or (path.is_dir() and any(path.iterdir()))
 
 
 def _check_folder(path: Path) -> None:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 BATCH = 2_048
 """States asked about at once: enough to keep every connection busy but for a short tail."""
 
+DEFAULT_STATES = 1_000
+"""So many are drawn from play where nobody says how many."""
+
 VISITED = "visited.jsonl"
 """In a run's folder: the states that it has visited, one View as JSON a line."""
 
@@ -140,10 +143,13 @@ def label_states(config: LabelConfig) -> Labelled:
         from teachers.ray_engine import label_on_ray
 
         return label_on_ray(config)
+    from teachers.labelset.paths import writable_file
+
+    out = writable_file(config.out)
     views = find_states(config)
     teacher = config.load_teacher(config.teacher)
     try:
-        return label_here(teacher, views, Path(config.out), images=config.images)
+        return label_here(teacher, views, out, images=config.images)
     finally:
         teacher.close()
 
@@ -171,8 +177,9 @@ def label_here(
         )
         raise
     if failures and counts.asked + counts.cached == counts.failed:
+        paid = f" ({counts.cost_usd:,.4f} dollars were paid)" if counts.cost_usd else ""
         raise TeacherError(
-            f"not one of {len(views):,} states could be labelled; the first failure: "
+            f"not one of {len(views):,} states could be labelled{paid}; the first failure: "
             f"{failures[0].failure}: {failures[0].message}"
         )
     return Labelled(str(out), rows, counts, time.monotonic() - began)
@@ -210,12 +217,25 @@ def find_states(config: LabelConfig) -> list[View]:
         return visited_states(config.from_run)[: config.states]
     if config.from_file is not None:
         return states_in(Path(config.from_file))[: config.states]
-    from envs import sample_states
-
     assert config.env is not None
+    return _sampled(config, config.env)
+
+
+def _sampled(config: LabelConfig, env_id: str) -> list[View]:
+    from envs import sample_states, task_for
+
     if config.all_states:
-        return sample_states(config.env, config.states, config.seed, policy="all")
-    return sample_states(config.env, config.states or 1_000, config.seed, policy=config.policy)
+        return sample_states(env_id, config.states, config.seed, policy="all")
+    wanted = config.states or DEFAULT_STATES
+
+    def tell(found: int, frames: int) -> None:
+        more = "--all-states lists every reachable one, and " if task_for(env_id).still else ""
+        say(
+            f"only {found:,} distinct states of {env_id} were found in {frames:,} frames of "
+            f"{config.policy} play, not {wanted:,}: {more}another --policy or --seed may find more"
+        )
+
+    return sample_states(env_id, wanted, config.seed, policy=config.policy, on_shortfall=tell)
 
 
 def states_in(path: Path) -> list[View]:

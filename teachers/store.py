@@ -35,21 +35,27 @@ def default_store_path() -> Path:
     return Path(cache) / "lvlm2p" / "labels"
 
 
+def store_path(directory: str | Path | None) -> Path:
+    """The folder meant by ``directory``: variables and ~ filled in; None: the default's."""
+    named = str(directory if directory is not None else default_store_path())
+    return Path(os.path.expandvars(named)).expanduser().absolute()
+
+
 class LabelStore:
     """Labels, failures, views and provider replies, by teacher fingerprint and view key.
 
     Args:
-        directory: the folder, made if there is none; None: :func:`default_store_path`.
+        directory: the folder; None: :func:`default_store_path`.
+        create: make the store if there is none; else that is an error.
 
     Raises:
         StoreError: from every method: the folder or the disk under it can't be used, in one
             sentence; what is in it was left as it was.
     """
 
-    def __init__(self, directory: str | Path | None = None) -> None:
-        named = str(directory if directory is not None else default_store_path())
-        self.path = Path(os.path.expandvars(named)).expanduser().absolute()
-        self._cache = open_cache(self.path)
+    def __init__(self, directory: str | Path | None = None, *, create: bool = True) -> None:
+        self.path = store_path(directory)
+        self._cache = open_cache(self.path, create)
         self.reader = Reader(self.path)
         self._writing = threading.RLock()
         self._owner: Owner | None = None

@@ -89,6 +89,16 @@ def mistakes(tmp_path: Path) -> list[tuple[str, Sequence[object], str]]:
         ("yaml file", ["train", "--config", tmp_path / "none.yaml"], "can't be read"),
         ("no frames", ["train", "--env", ENV, "--frames", "0"], "--frames 0"),
         ("negative frames", ["train", "--env", ENV, "--frames", "-5"], "--frames -5"),
+        ("infinite number", [*train, *new, "--kl-coef", "inf"], "--kl-coef inf"),
+        ("infinite rule", [*train, *new, "--ask", "budget:inf"], "is not a rule"),
+        ("relative module", ["train", "--env", ".foo:Bar", *new], "can't import '.foo'"),
+        ("broken module", ["train", "--env", "badmod:X-v0", *new], "ZeroDivisionError"),
+        (
+            "options of nobody",
+            ["train", *SMALL, "--teacher", "none", "-T", "error_rate=5", *new],
+            "--teacher none",
+        ),
+        ("options of a file", [*train, "--labels", typo, "-T", "bogus=1", *new], "leave out bogus"),
         ("folder under a file", [*train, "--run-dir", file / "run"], str(file)),
         ("store under a file", [*train, *new, "--store", file / "store"], str(file)),
         ("not a store", [*train, *new, "--store", other], str(other)),
@@ -97,10 +107,15 @@ def mistakes(tmp_path: Path) -> list[tuple[str, Sequence[object], str]]:
     ]
 
 
-@pytest.mark.parametrize("index", range(16))
+@pytest.mark.parametrize("index", range(22))
 def test_a_mistake_is_one_sentence(
-    index: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    index: int,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    (tmp_path / "badmod.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
     name, argv, says = mistakes(tmp_path)[index]
     assert run(*argv) == 2, name
     captured = capsys.readouterr()

@@ -1,13 +1,18 @@
-"""Every file that git knows in the packages is in the wheel, and nothing else is."""
+"""What is in the wheel, and that what the documentation tells third parties to write works."""
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+
+import lvlm2p
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("envs", "prompts", "teachers", "student")
@@ -31,3 +36,57 @@ def test_the_wheel_holds_every_data_file(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("lvlm2p-*.whl")
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert held == tracked(*PACKAGES, "lvlm2p.py"), "see package-data in pyproject.toml"
+
+
+def blocks(page: str, kind: str) -> list[str]:
+    """The code of a page of the documentation."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{kind}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def install(folder: Path, pyproject: str, code: str) -> None:
+    """What `pip install` would leave of a package of one module."""
+    project = tomllib.loads(pyproject)
+    (module,) = project["tool"]["setuptools"]["py-modules"]
+    (folder / f"{module}.py").write_text(code, encoding="utf-8")
+    name, version = project["project"]["name"], project["project"]["version"]
+    facts = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    groups = project["project"]["entry-points"].items()
+    lines = [f"[{group}]\n{k} = {v}\n" for group, points in groups for k, v in points.items()]
+    (facts / "entry_points.txt").write_text("\n".join(lines))
+
+
+def test_the_teacher_of_the_documentation_teaches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (code,), (pyproject,) = blocks("teachers.md", "python"), blocks("teachers.md", "toml")
+    install(tmp_path, pyproject, code)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+    def label(*options: str) -> dict[str, int]:
+        ask = ["label", "--teacher", "my-teacher", "--env", "MiniGrid-LavaGapS5-v0", *options]
+        assert lvlm2p.main([*ask, "--states", "20", "--json"]) == 0
+        counts: dict[str, int] = json.loads(capsys.readouterr().out)["labels"]
+        return counts
+
+    try:
+        assert lvlm2p.main(["teachers", "--json"]) == 0
+        rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["teachers"]}
+        assert rows["my-teacher"]["ready"] and rows["my-teacher"]["usd_per_1000"] == 0.0
+        first = label("--budget-calls", "5")
+        assert (first["asked"], first["failed"], first["missing"]) == (5, 0, 15)
+        rest = label()
+        assert (rest["asked"], rest["cached"], rest["failed"]) == (15, 5, 0)
+        assert label("-T", "sure=0.9")["asked"] == 20
+        assert lvlm2p.main(["label", "--teacher", "my-teacher", "--env", "x", "-T", "sre=1"]) == 2
+    finally:
+        sys.modules.pop("my_teacher", None)
+
+
+def test_the_task_of_the_documentation_has_an_entry_point(tmp_path: Path) -> None:
+    (pyproject,) = blocks("tasks.md", "toml")
+    points = tomllib.loads(pyproject)["project"]["entry-points"]
+    assert points == {"lvlm2p.tasks": {"lakes": "lakes"}}

@@ -5,14 +5,17 @@ from __future__ import annotations
 import io
 import json
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from teachers import ConfigError, LabelStore, StoredTeacher, StoreError, Usage
-from teachers.labelset import PruneConfig, ShowConfig, StatsConfig, VerifyConfig
+from teachers.labelset import ExportConfig, PruneConfig, ShowConfig, StatsConfig, VerifyConfig
 from tests.support.labelset import dump, make_store
 from tests.support.store import FakeTeacher, states
 
@@ -71,8 +74,55 @@ def test_no_two_prices_need_be_the_same(tmp_path: Path) -> None:
 
 
 def test_stats_of_an_empty_store(tmp_path: Path) -> None:
+    LabelStore(tmp_path / "store").close()
     stats = StatsConfig(store=tmp_path / "store").run()
     assert stats.as_json()["labels"] == 0 and "no labels yet" in str(stats.summary())
+
+
+READERS = [
+    StatsConfig,
+    VerifyConfig,
+    partial(ExportConfig, out="labels.parquet"),
+    partial(PruneConfig, teacher="fake"),
+    partial(ShowConfig, key="ab"),
+]
+
+
+@pytest.mark.parametrize("command", READERS)
+@pytest.mark.parametrize("empty", [False, True])
+def test_who_only_looks_makes_no_store(
+    command: Callable[..., Any], empty: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if empty:
+        (tmp_path / "typo").mkdir()
+    before = list(tmp_path.rglob("*"))
+    with pytest.raises(StoreError, match=r"^there is no label store at .*/typo: name .*--store"):
+        command(store=Path("typo")).run()
+    assert list(tmp_path.rglob("*")) == before
+    (tmp_path / "typo").mkdir(exist_ok=True)
+    (tmp_path / "typo" / "other").touch()
+    with pytest.raises(StoreError, match="a folder with other files"):
+        command(store=Path("typo")).run()
+
+
+def test_a_default_store_that_was_never_used(own_store: Path) -> None:
+    stats = StatsConfig().run()
+    assert stats.as_json()["labels"] == 0 and str(stats.summary()).endswith("holds no labels yet.")
+    with pytest.raises(StoreError, match="there is no label store at"):
+        VerifyConfig().run()
+    assert not own_store.exists()
+
+
+def test_prune_says_who_is_there(path: Path) -> None:
+    nobody = PruneConfig(store=path, teacher="nobody", apply=True).run()
+    assert nobody.answers == 0 and "no answers with --teacher nobody, only" in nobody.summary()
+    assert "fake about go-to-door" in nobody.summary()
+    young = PruneConfig(store=path, teacher="fake", older_than=7).run()
+    assert "none of 35 answers is older than 7 days" in young.summary()
+    LabelStore(path.parent / "empty").close()
+    empty = PruneConfig(store=path.parent / "empty", older_than=7).run()
+    assert "holds no labels yet" in empty.summary()
 
 
 def test_prune_is_a_dry_run_first(path: Path) -> None:

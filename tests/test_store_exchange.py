@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from teachers import Failure, Label, LabelStore, StoredTeacher, Usage
+from teachers import ConfigError, Failure, Label, LabelFileError, LabelStore, StoredTeacher, Usage
 from teachers.labelset import ExportConfig, ImportConfig
 from teachers.labelset.parquet import read_rows
 from teachers.labelset.schema import SCHEMA, from_row
@@ -69,6 +71,60 @@ def test_pandas_and_images(path: Path, tmp_path: Path) -> None:
     assert features["image"] == {"_type": "Image"} and set(features) == set(frame.columns)
     ImportConfig(store=tmp_path / "other", file=out).run()
     assert everything(tmp_path / "other") == everything(path)
+
+
+def test_nothing_to_export_is_said_and_not_written(path: Path, tmp_path: Path) -> None:
+    out = tmp_path / "labels.parquet"
+    for options in ({"teacher": "foo"}, {"task": "fetch"}, {"prompt": "123", "teacher": "fake"}):
+        with pytest.raises(ConfigError, match=r"nothing to export: .*, only those of fake about"):
+            ExportConfig.model_validate({"store": path, "out": out, **options}).run()
+    LabelStore(tmp_path / "empty").close()
+    with pytest.raises(ConfigError, match="holds no labels yet"):
+        ExportConfig(store=tmp_path / "empty", out=out).run()
+    assert not out.exists()
+
+
+def test_a_file_is_a_file_here(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for address in ("s3://foo/b.parquet", "http://foo/y"):
+        with pytest.raises(LabelFileError, match=rf"^{address} is an address and .* give a path"):
+            ExportConfig(store=path, out=address).run()
+    (tmp_path / "file").touch()
+    for out, words in (
+        ("store", "it is a folder"),
+        ("file/x/y", "/file is a file, not a folder"),
+        ("/dev/null", "it is a device"),
+    ):
+        with pytest.raises(LabelFileError, match=f"^{out} can't be written: .*{words}"):
+            ExportConfig(store=path, out=out).run()
+    for name in (
+        "x" * 250,
+        "y" * 300,
+    ):  # its draft, and itself, have longer names than a disk takes
+        with pytest.raises(LabelFileError, match=f"^{name} can't be written: .*too long"):
+            ExportConfig(store=path, out=name).run()
+    assert {entry.name for entry in tmp_path.iterdir()} == {"store", "file"}
+    assert ExportConfig(store=path, out="d:x/y").run().rows == 35
+    assert ImportConfig(store=Path("other"), file=Path("d:x/y")).run().added == 35
+
+
+def test_help_loads_nothing_heavy() -> None:
+    heavy = ("pyarrow", "diskcache", "numpy", "sqlite3", "gymnasium", "torch")
+    code = (
+        "import sys, lvlm2p\n"
+        "try: lvlm2p.main(['labels', 'export', '--help'])\n"
+        "except SystemExit: pass\n"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
+def test_a_folder_without_labels_is_none(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(LabelFileError, match=r"folder has no file \*\.parquet in it"):
+        ImportConfig(store=tmp_path / "other", file=tmp_path / "folder").run()
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize("images", [False, True])

@@ -36,7 +36,7 @@ def test_exported_here_imported_there_same_weights(tmp_path: Path) -> None:
     ExportConfig(store=here, out=file).run()
     ImportConfig(store=there, file=file).run()
     offline = weights(tmp_path, "offline", store=there, offline=True)
-    from_file = weights(tmp_path, "from-file", labels=file)
+    from_file = weights(tmp_path, "from-file", labels=file, teacher_args={})
     for other in (offline, from_file):
         assert made.keys() == other.keys()
         assert all(torch.equal(made[name], other[name]) for name in made)

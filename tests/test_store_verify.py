@@ -6,14 +6,15 @@ import json
 import pickle
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from teachers import LabelStore
-from teachers.labelset import VerifyConfig
+from teachers import ConfigError, LabelStore
+from teachers.labelset import ExportConfig, VerifyConfig
 from tests.support.labelset import dump, make_store
-from tests.support.store import states
+from tests.support.store import FakeTeacher, states
 
 
 @pytest.fixture
@@ -49,6 +50,28 @@ def test_verify_names_everything_and_changes_nothing(spoilt: Path) -> None:
     assert sum(report.problems.values()) == 13, said
     assert not report.as_json()["clean"] and report.fixed == 0
     assert dump(spoilt) == before
+
+
+def test_labels_of_a_task_that_is_not_known_are_named(tmp_path: Path) -> None:
+    """They are sound, and what `labels export` leaves out is accounted for."""
+    ours, lake = states(3), replace(states(1)[0].task, name="frozen-lake")
+    theirs = [replace(view, task=lake) for view in ours]
+    with LabelStore(tmp_path / "store") as store:
+        store.put_many((view, FakeTeacher().label_for(view)) for view in theirs)
+        store.put(states(4)[3], FakeTeacher().label_for(states(4)[3]))
+    report = VerifyConfig(store=tmp_path / "store").run()
+    said = report.summary()
+    assert "all good" in said and report.as_json()["clean"]
+    assert "3 answers are about the task 'frozen-lake', which is not known here" in said
+    assert "lvlm2p.tasks" in said and report.as_json()["unknown_tasks"] == {"frozen-lake": 3}
+    exported = ExportConfig(store=tmp_path / "store", out=tmp_path / "out").run()
+    assert (exported.rows, exported.left_out) == (1, 3) and "labels verify" in exported.summary()
+    with pytest.raises(ConfigError, match=r"not one of 3 answers .*`lvlm2p labels verify` says"):
+        ExportConfig(store=tmp_path / "store", out=tmp_path / "2", task="frozen-lake").run()
+    assert not (tmp_path / "2").exists()
+    with closing(sqlite3.connect(tmp_path / "store" / "cache.db")) as database, database:
+        database.execute("UPDATE Cache SET tag = 'x' WHERE key LIKE 'label/%'")
+    assert VerifyConfig(store=tmp_path / "store", fix=True).run().fixed == 4
 
 
 def test_verify_fix_leaves_a_clean_store_and_keeps_what_it_took(spoilt: Path) -> None:

@@ -201,6 +201,22 @@ def test_an_unfinished_or_shorter_run_is_named(tmp_path: Path) -> None:
     assert "differ in length: 200 to 400 frames" in said
 
 
+def test_runs_without_a_common_frame_are_drawn_one_by_one(tmp_path: Path) -> None:
+    runs = [
+        made(tmp_path / "a0", (0.1, None), seed=0, teacher="none"),
+        made(tmp_path / "a1", (None, 0.2, 0.3), seed=1, teacher="none"),
+    ]
+    for number, folder in enumerate(runs):
+        rows = (folder / "metrics.csv").read_text().splitlines()
+        kept = [rows[0], *(row for row in rows[1:] if int(row[0]) % 2 != number)]
+        (folder / "metrics.csv").write_text("\n".join(kept) + "\n")
+    said = " ".join(compared(tmp_path, *runs).notes)
+    assert "have no frame in common at which charts/episodic_return and eval/success" in said
+    assert "mean curve ends" not in said
+    pixels = np.asarray(Image.open(tmp_path / "out" / "curves.png").convert("RGB")).astype(int)
+    assert (abs(pixels - (0x5F, 0x63, 0x68)).max(-1) <= 4).sum() > 200
+
+
 def test_each_algorithm_has_its_own_baseline(tmp_path: Path) -> None:
     runs = [
         made(tmp_path / "0", teacher="none", algo="ppo"),
@@ -288,7 +304,14 @@ def test_what_cannot_be_compared_is_said_in_a_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"runs": []}, {"thresholds": []}, {"metric": "eval/sucess"}, {"resamples": 1}]
+    "wrong",
+    [
+        {"thresholds": [float("nan")]},
+        {"runs": []},
+        {"thresholds": []},
+        {"metric": "eval/sucess"},
+        {"resamples": 1},
+    ],
 )
 def test_wrong_options_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):

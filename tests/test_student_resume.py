@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import student.run
 from envs import View
 from student import TrainConfig, train
 from student.visited import Visited
@@ -156,11 +160,45 @@ def test_nothing_depends_on_when_and_in_which_order_answers_come(
 
 
 def test_a_run_can_be_made_longer(tmp_path: Path) -> None:
-    train(config(tmp_path / "a", frames=256), None)
-    longer = train(config(tmp_path / "a", frames=512, resume=True), None)
-    whole = train(config(tmp_path / "b", frames=512), None)
+    train(config(tmp_path / "a", frames=256, teacher="none"))
+    time.sleep(1.1)  # TensorBoard reads files in the order of their names: a second, then whatever
+    longer = train(config(tmp_path / "a", frames=512, teacher="none", resume=True))
+    whole = train(config(tmp_path / "b", frames=512, teacher="none"))
     assert longer.frames == whole.frames == 512
     assert outcome(tmp_path / "a") == outcome(tmp_path / "b")
+    assert points(tmp_path / "a") == points(tmp_path / "b") == [128, 256, 384, 512]
+
+
+def points(folder: Path) -> list[int]:
+    """Where TensorBoard has a value."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what TensorBoard imports
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    return [event.step for event in events.Scalars("losses/value_loss")]
+
+
+def test_ctrl_c_during_the_evaluation_at_the_end(
+    whole: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder, evaluate = tmp_path / "run", student.run.evaluate
+
+    def interrupted(policy: Any, env: str, episodes: int, seed: int, *more: Any) -> Any:
+        if episodes == 1_000_000:
+            os.kill(os.getpid(), signal.SIGINT)
+        return evaluate(policy, env, episodes, seed, *more)
+
+    monkeypatch.setattr("student.run.evaluate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(config(folder, final_episodes=1_000_000), load_teacher("expert"))
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"lvlm2p train --config {folder / 'config.yaml'} --resume" in said
+    train(config(folder, resume=True), load_teacher("expert"))
+    assert outcome(folder) == outcome(whole)
 
 
 # ---------------------------------------------------------------- what is refused
@@ -217,7 +255,19 @@ def test_an_unwritable_folder_is_one_sentence(tmp_path: Path) -> None:
         train(config(tmp_path / "file" / "run"))
 
 
-@pytest.mark.parametrize("damage", ["truncated", "garbage", "pickle", "json", "version", "missing"])
+DAMAGES: dict[str, dict[str, Any]] = {
+    "sizes": {"sizes": []},
+    "actions": {"env": {"actions": []}},
+    "no frames": {"frames": None},
+    "counts": {"counts": {"asked": "many"}},
+}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["truncated", "garbage", "pickle", "json", "deep", "version", "missing", "metrics", "visited",
+     *DAMAGES],
+)  # fmt: skip
 def test_a_broken_checkpoint_is_refused(whole: Path, tmp_path: Path, damage: str) -> None:
     folder = tmp_path / "run"
     shutil.copytree(whole, folder)
@@ -232,16 +282,43 @@ def test_a_broken_checkpoint_is_refused(whole: Path, tmp_path: Path, damage: str
         plant_pickle(tensors, tmp_path / "ran")
     elif damage == "json":
         state.write_text("{")
+    elif damage == "deep":
+        state.write_text("[" * 100_000)
+    elif damage in DAMAGES:
+        state.write_text(json.dumps({**head, "state": {**head["state"], **DAMAGES[damage]}}))
+    elif damage == "metrics":
+        (folder / "metrics.csv").write_text("frames\n")
+    elif damage == "visited":
+        (folder / "visited.jsonl").write_text("{}\n")
     elif damage == "version":
         state.write_text(json.dumps({**head, "format": "lvlm2p checkpoint 99"}))
     else:
         tensors.unlink()
     before = {path.name: path.read_bytes() for path in (folder / "checkpoint").iterdir()}
-    with pytest.raises(CheckpointError, match="start the run again"):
+    with pytest.raises(CheckpointError, match="start the run again") as error:
         train(config(folder, resume=True), load_teacher("expert"))
+    assert "\n" not in str(error.value) and not (folder / "metrics.csv").read_bytes().count(0)
     assert not (tmp_path / "ran").exists()
     after = {path.name: path.read_bytes() for path in (folder / "checkpoint").iterdir()}
     assert after == before
+
+
+@pytest.mark.parametrize("record", ['{"config": [], "teacher": null}', "[" * 100_000, "[]"])
+def test_a_broken_record_is_refused(whole: Path, tmp_path: Path, record: str) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    (folder / "versions.json").write_text(record)
+    with pytest.raises(RunError, match=r"versions\.json can't be read"):
+        train(config(folder, resume=True), load_teacher("expert"))
+
+
+def test_a_run_killed_before_it_wrote_anything_is_begun(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name in ("lock", "config.yaml.part"):
+        (folder / name).write_text("")
+    options = {"frames": 128, "teacher": "none", "resume": True}
+    assert train(config(folder, **options)).frames == 128
 
 
 def plant_pickle(path: Path, witness: Path) -> None:

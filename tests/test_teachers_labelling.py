@@ -9,8 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
+import lvlm2p
 from envs import View, canonical
 from teachers import (
+    ConfigError,
     Label,
     LabelFileError,
     LabelStore,
@@ -19,6 +21,7 @@ from teachers import (
     TeacherError,
     load_teacher,
 )
+from teachers.calibrate import calibrated
 from teachers.labelling import LabelConfig, label_here, label_states, visited_states
 from teachers.labelset import ExportConfig
 from teachers.labelset.teacher import LabelSetTeacher
@@ -50,6 +53,19 @@ def test_the_file_has_the_states_in_their_order(tmp_path: Path) -> None:
 def test_every_state_of_a_small_task(tmp_path: Path) -> None:
     result = label_states(config(tmp_path, env="MiniGrid-LavaGapS6-v0", all_states=True))
     assert result.rows == 384
+
+
+@pytest.mark.parametrize("wanted", [None, 100_000])
+def test_fewer_states_than_wanted_is_said(
+    wanted: int | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = label_states(config(tmp_path, env=LAVA, states=wanted))
+    said = capsys.readouterr().err
+    assert f"only {result.rows} distinct states of {LAVA} were found in " in said, said
+    assert f"frames of random play, not {wanted or 1000:,}: --all-states lists every" in said
+    label_states(config(tmp_path, env=LAVA, states=20))
+    label_states(config(tmp_path, env=LAVA, all_states=True))
+    assert "only" not in capsys.readouterr().err
 
 
 def test_the_estimate_comes_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,6 +128,55 @@ def test_a_run_that_is_none(tmp_path: Path) -> None:
 def test_options_that_make_no_sense(tmp_path: Path, options: dict[str, object], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         config(tmp_path, **options)
+
+
+@pytest.mark.parametrize(
+    ("out", "words"),
+    [
+        ("s3://foo/bar", "is an address .* --engine ray` writes to s3://"),
+        ("http://foo/y", "is an address"),
+        ("folder", "it is a folder; name a file in it, such as folder/labels.parquet"),
+        ("file/labels.parquet", "file is a file, not a folder"),
+    ],
+)
+def test_a_file_that_can_not_be_is_said_first(
+    out: str,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Before states are looked for, and long before anybody is asked."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(LabelFileError, match=f"^{out} .*{words}"):
+        label_states(config(tmp_path, env=LAVA, states=5, out=out))
+    assert {entry.name for entry in tmp_path.iterdir()} == {"folder", "file"}
+    assert capsys.readouterr().err == ""
+
+
+def test_a_colon_makes_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert label_states(config(tmp_path, env=LAVA, states=5, out="d:x/y")).rows == 5
+    again = config(tmp_path, from_file="d:x/y", out="again.parquet")
+    assert label_states(again).rows == 5
+
+
+def test_a_calibration_of_another_task_is_a_wrong_file(tmp_path: Path) -> None:
+    """Wrong input, not a teacher that can't: `train` leaves with 2, as for any other."""
+    inner = load_teacher("expert")
+    row: dict[str, object] = {"teacher": "expert", "task": "lava-gap", "temperature": {"value": 2}}
+    row["fingerprint"] = inner.fingerprint
+    report = tmp_path / "report.json"
+    report.write_text(json.dumps({"results": [row]}))
+    teacher = calibrated(inner, report)
+    assert teacher.supports(states(1, LAVA)[0].task) is None
+    with pytest.raises(ConfigError, match=r"report\.json covers lava-gap, not go-to-door"):
+        teacher.supports(states(1)[0].task)
+    options = ["--env", DOOR, "--teacher", "expert", "--calibrate", str(report)]
+    assert lvlm2p.main(["train", *options, "--run-dir", str(tmp_path / "run")]) == 2
+    assert not (tmp_path / "run").exists()
 
 
 def test_failures_are_rows_and_the_unasked_are_not(tmp_path: Path) -> None:

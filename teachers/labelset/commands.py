@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tyro
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from teachers.errors import ConfigError
 
@@ -21,15 +21,17 @@ if TYPE_CHECKING:
 
 
 class _Command(BaseModel):
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    # Of six commands one runs, and --help needs no validator at all: they are built when used.
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, defer_build=True)
 
     store: Path | None = None
     """Folder of the label store; None: $LVLM2P_STORE, else the user's cache folder."""
 
-    def _open(self) -> LabelStore:
+    def _open(self, create: bool = False) -> LabelStore:
+        """The store; who only looks makes none, so that a mistyped --store is noticed."""
         from teachers.store import LabelStore
 
-        return LabelStore(self.store)
+        return LabelStore(self.store, create=create)
 
 
 class _Choosing(_Command):
@@ -52,9 +54,13 @@ class StatsConfig(_Command):
     """What the store holds: labels, failures, dollars, tokens, hit rates, size."""
 
     def run(self) -> Stats:
-        """Look."""
-        from teachers.labelset.stats import stats
+        """Look. A default store that was never used is not a mistake: it holds nothing."""
+        from teachers.disk import holds_store
+        from teachers.labelset.stats import Stats, stats
+        from teachers.store import default_store_path, store_path
 
+        if self.store is None and not holds_store(store_path(None)):
+            return Stats(str(default_store_path()), [], 0)
         with self._open() as store:
             return stats(store)
 
@@ -62,18 +68,26 @@ class StatsConfig(_Command):
 class ExportConfig(_Choosing):
     """Write labels and failures to a Parquet file, one row each."""
 
-    out: tyro.conf.Positional[Path]
+    out: tyro.conf.Positional[str]
     """The file to write."""
 
     images: bool = False
     """With the picture of each state, as PNG (about 2 ms and 2 kB a row)."""
 
+    @field_validator("out", mode="before")
+    @classmethod
+    def _as_text(cls, value: object) -> object:
+        return str(value) if isinstance(value, Path) else value
+
     def run(self) -> Exported:
         """Write."""
+        from teachers.labelset.paths import writable_file
+
+        out = writable_file(self.out)
         from teachers.labelset.exchange import export
 
         with self._open() as store:
-            return export(store, self.out, self._choice(), self.images)
+            return export(store, out, self._choice(), self.images)
 
 
 class ImportConfig(_Command):
@@ -88,7 +102,7 @@ class ImportConfig(_Command):
         from teachers.labelset.parquet import count_rows
 
         count_rows(self.file)  # a file that is none is said so before a store is made
-        with self._open() as store:
+        with self._open(create=True) as store:
             return import_file(store, self.file)
 
 

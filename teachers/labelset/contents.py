@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from envs import View
@@ -16,6 +16,9 @@ from teachers.store import LabelStore
 
 BATCH = 2_000
 """Answers whose views are looked up in one query."""
+
+NAMED = 10
+"""So many teachers and tasks are named where nothing was chosen."""
 
 ANSWERS = "SELECT key, tag, value FROM Cache WHERE raw = 1 AND mode = 1 AND tag >= ? AND tag < ?"
 KINDS = ('["label",', '["failure",')
@@ -184,6 +187,25 @@ def beginnings(store: LabelStore) -> Iterator[tuple[str, Tag]]:
 def count(store: LabelStore, choice: Choice) -> int:
     """How many answers are chosen."""
     return sum(number for tag, number in tags(store) if tag in choice)
+
+
+def nothing_chosen(store: LabelStore, choice: Choice) -> str:
+    """That no answer is chosen, and which there are, in one sentence."""
+    asked = " ".join(f"--{k} {v}" for k, v in asdict(choice).items() if v is not None)
+    there = sorted(
+        {f"{tag.teacher} about {tag.task}{_prompt(tag)}" for _, tag in beginnings(store)}
+    )
+    if not there:
+        return f"the label store {store.path} holds no labels yet"
+    more = f" and {len(there) - NAMED:,} more" if len(there) > NAMED else ""
+    return (
+        f"the label store {store.path} holds no answers with {asked}, only those of "
+        f"{', '.join(there[:NAMED])}{more}"
+    )
+
+
+def _prompt(tag: Tag) -> str:
+    return f" (prompt {tag.prompt[:8]})" if tag.prompt else ""
 
 
 def sums(store: LabelStore) -> list[Sum]:

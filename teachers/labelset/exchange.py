@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from teachers.errors import LabelFileError
+from teachers.errors import ConfigError, LabelFileError
 from teachers.label import Label
-from teachers.labelset.contents import Choice, count, entries
+from teachers.labelset.contents import Choice, count, entries, nothing_chosen
 from teachers.labelset.parquet import read_rows, write_labels
 from teachers.labelset.schema import Entry, from_row
 from teachers.progress import counted
@@ -74,9 +75,24 @@ class Imported:
 
 
 def export(store: LabelStore, out: Path, choice: Choice, images: bool = False) -> Exported:
-    """Write the chosen answers to ``out``, a stream: memory does not grow with the store."""
+    """Write the chosen answers to ``out``, a stream: memory does not grow with the store.
+
+    Raises:
+        ConfigError: there are none; no file is written.
+        LabelFileError: the file can't be written.
+    """
     wanted = count(store, choice)
-    rows = write_labels(out, counted(entries(store, choice), "exporting", wanted), images)
+    if not wanted:
+        raise ConfigError(f"nothing to export: {nothing_chosen(store, choice)}")
+    chosen = entries(store, choice)
+    first = next(chosen, None)
+    if first is None:
+        raise ConfigError(
+            f"nothing to export: not one of {wanted:,} answers has a usable state of a task that "
+            "is known here (`lvlm2p labels verify` says why)"
+        )
+    stream = counted(itertools.chain([first], chosen), "exporting", wanted)
+    rows = write_labels(out, stream, images)
     return Exported(out, rows, max(0, wanted - rows))
 
 

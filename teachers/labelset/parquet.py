@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from teachers.errors import LabelFileError
+from teachers.labelset.paths import writable_file
 from teachers.labelset.schema import REQUIRED, SCHEMA, Entry, schema, to_row
 
 GROUP_ROWS = 5_000
@@ -21,6 +23,9 @@ GROUP_ROWS = 5_000
 MAX_CHUNK_BYTES = 2**30
 """A column of a row group that claims to be larger is not read: nothing we write comes near, and
 the claim alone would make a reader allocate it."""
+
+HERE = pafs.LocalFileSystem()
+"""Said outright: pyarrow takes a path such as ``d:x/y`` for an address otherwise."""
 
 NOT_A_FILE_OF_LABELS = (pa.ArrowException, OSError, MemoryError, OverflowError)
 
@@ -31,6 +36,7 @@ def write_labels(path: Path, entries: Iterable[Entry], images: bool = False) -> 
     Raises:
         LabelFileError: the file can't be written.
     """
+    writable_file(path)
     draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     columns = schema(images)
     count = 0
@@ -38,7 +44,7 @@ def write_labels(path: Path, entries: Iterable[Entry], images: bool = False) -> 
     stream = iter(entries)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with pq.ParquetWriter(draft, columns, compression="zstd") as writer:
+        with pq.ParquetWriter(draft, columns, filesystem=HERE, compression="zstd") as writer:
             while group := list(itertools.islice(stream, size)):
                 rows = [to_row(entry, images) for entry in group]
                 writer.write_table(pa.Table.from_pylist(rows, columns))
@@ -47,7 +53,8 @@ def write_labels(path: Path, entries: Iterable[Entry], images: bool = False) -> 
     except OSError as error:
         raise LabelFileError(f"{path} can't be written: {error}") from error
     finally:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it may be no name that a file can have
+            draft.unlink()
     return count
 
 
@@ -62,10 +69,10 @@ def read_rows(
         LabelFileError: the file is no label set, or is damaged.
     """
     if path.is_dir():
-        for part in sorted(path.glob("*.parquet")):
+        for part in _parts(path):
             yield from read_rows(part, leave_out, keep)
         return
-    with explained(path), pq.ParquetFile(path) as file:
+    with explained(path), pq.ParquetFile(path, filesystem=HERE) as file:
         wanted = [name for name in _columns(path, file) if name in keep and name not in leave_out]
         for batch in file.iter_batches(batch_size=1_000, columns=wanted):
             yield from batch.to_pylist()
@@ -74,10 +81,20 @@ def read_rows(
 def count_rows(path: Path) -> int:
     """How many rows the file, or the files of a folder, say they have."""
     if path.is_dir():
-        return sum(count_rows(part) for part in path.glob("*.parquet"))
-    with explained(path), pq.ParquetFile(path) as file:
+        return sum(count_rows(part) for part in _parts(path))
+    with explained(path), pq.ParquetFile(path, filesystem=HERE) as file:
         rows: int = file.metadata.num_rows
     return rows
+
+
+def _parts(folder: Path) -> list[Path]:
+    """The files of a label set that is a folder."""
+    parts = sorted(folder.glob("*.parquet"))
+    if not parts:
+        raise LabelFileError(
+            f"the folder {folder} has no file *.parquet in it: name one that has, or a file"
+        )
+    return parts
 
 
 def _columns(path: Path, file: pq.ParquetFile) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from teachers.labelset.contents import Choice, answer_rows
+from teachers.labelset.contents import Choice, answer_rows, count, nothing_chosen
 from teachers.progress import counted
 from teachers.rows import chunks
 from teachers.store import LabelStore
@@ -27,6 +27,8 @@ class Pruned:
     views: int = 0
     cost_usd: float | None = 0.0
     teachers: Counter[str] = field(default_factory=Counter)
+    why_none: str = ""
+    """Why no answer was chosen, in one sentence."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -42,6 +44,9 @@ class Pruned:
         """What happened, or would."""
         paid = "an unknown price" if self.cost_usd is None else f"${self.cost_usd:,.4f}"
         who = ", ".join(f"{count:,} of {name}" for name, count in self.teachers.most_common())
+        if self.why_none:
+            more = f" {self.views:,} states that nothing is said about went." if self.views else ""
+            return f"Nothing to take out: {self.why_none}.{more}"
         what = f"{self.answers:,} answers{f' ({who})' if who else ''}, which cost {paid}"
         if self.applied:
             return (
@@ -67,11 +72,20 @@ def prune(
         known = result.cost_usd is not None and tag.cost_usd is not None
         result.cost_usd = (result.cost_usd or 0.0) + (tag.cost_usd or 0.0) if known else None
         doomed.append(key)
+    if not doomed:
+        result.why_none = _why_none(store, choice, older_than_days)
     if apply:
         for part in chunks(doomed, BATCH):
             store.remove(part)
         result.views = _remove_lonely_views(store)
     return result
+
+
+def _why_none(store: LabelStore, choice: Choice, older_than_days: float | None) -> str:
+    chosen = count(store, choice)
+    if not chosen:
+        return nothing_chosen(store, choice)
+    return f"none of {chosen:,} answers is older than {older_than_days:g} days"
 
 
 def _older(value: str, limit: datetime) -> bool:

@@ -13,10 +13,11 @@ from typing import Any
 
 from diskcache.core import MODE_RAW
 
-from envs import View
+from envs import View, task_named
 from teachers.disk import explained
-from teachers.errors import AnswerError, LabelFileError, Lvlm2pError, StoreError
+from teachers.errors import AnswerError, LabelFileError, Lvlm2pError, StoreError, UnknownNameError
 from teachers.label import Label, check_probabilities
+from teachers.labelset.contents import read_tag
 from teachers.owners import is_alive
 from teachers.progress import counted
 from teachers.rows import name_of, parse, tag_of
@@ -38,6 +39,8 @@ class Report:
     rows: int = 0
     problems: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
+    unknown_tasks: Counter[str] = field(default_factory=Counter)
+    """Sound answers about tasks that nobody has registered here."""
     fixed: int = 0
     rejected: Path | None = None
 
@@ -48,6 +51,7 @@ class Report:
             "rows": self.rows,
             "problems": dict(self.problems),
             "examples": self.examples,
+            "unknown_tasks": dict(self.unknown_tasks),
             "fixed": self.fixed,
             "rejected": None if self.rejected is None else str(self.rejected),
             "clean": self.fixed == sum(self.problems.values()),
@@ -56,11 +60,13 @@ class Report:
     def summary(self) -> str:
         """What was found, in lines."""
         if not self.problems:
-            return f"{self.path}: {self.rows:,} rows, all good."
+            good = f"{self.path}: {self.rows:,} rows, all good."
+            return "\n".join([good, *self._unknown()])
         bad = sum(self.problems.values())
         lines = [f"{self.path}: {self.rows:,} rows, {bad:,} of them bad:"]
         lines += [f"  {count:,} x {problem}" for problem, count in self.problems.most_common()]
         lines += [f"    {example}" for example in self.examples]
+        lines += self._unknown()
         if self.fixed:
             lines.append(f"{self.fixed:,} repaired or taken out.")
         else:
@@ -68,6 +74,14 @@ class Report:
         if self.rejected is not None:
             lines.append(f"What was taken out is in {self.rejected}.")
         return "\n".join(lines)
+
+    def _unknown(self) -> list[str]:
+        return [
+            f"{count:,} answers are about the task {task!r}, which is not known here: "
+            "nothing is wrong with them, but `labels export` leaves them out until the task is "
+            "registered in the entry-point group lvlm2p.tasks (docs/tasks.md)."
+            for task, count in self.unknown_tasks.most_common()
+        ]
 
 
 @dataclass(frozen=True)
@@ -92,6 +106,7 @@ def verify(store: LabelStore, fix: bool = False) -> Report:
             raise StoreError(f"the label store {store.path}: its database is damaged ({said})")
     report = Report(store.path)
     bad: list[tuple[_Row, str]] = []
+    known: dict[str, bool] = {}
     for row in counted(_rows(store), "checking", None):
         report.rows += 1
         problem = _problem(store, row)
@@ -101,9 +116,32 @@ def verify(store: LabelStore, fix: bool = False) -> Report:
                 report.examples.append(f"{str(row.key)[:150]!r}: {problem}")
             if fix:
                 bad.append((row, problem))
+        else:
+            _note_unknown(row, known, report)
     if bad:
         _fix(store, bad, report)
     return report
+
+
+def _note_unknown(row: _Row, known: dict[str, bool], report: Report) -> None:
+    """Count a sound answer if it is about a task that is not registered here."""
+    if not row.key.startswith(("label/", "failure/")):
+        return
+    tag = read_tag(row.tag)
+    if tag is None:
+        return
+    if tag.task not in known:
+        known[tag.task] = _is_known(tag.task)
+    if not known[tag.task]:
+        report.unknown_tasks[tag.task] += 1
+
+
+def _is_known(task: str) -> bool:
+    try:
+        task_named(task)
+    except UnknownNameError:
+        return False
+    return True
 
 
 def _rows(store: LabelStore) -> Iterator[_Row]:
@@ -132,8 +170,10 @@ def _problem(store: LabelStore, row: _Row) -> str | None:
             return None if isinstance(json.loads(row.value), dict) else "not JSON"
     except (StoreError, AnswerError, LabelFileError, ValueError) as error:
         return "not what it should be: " + str(error).split(" is damaged ")[-1].split(";")[0]
-    except Lvlm2pError as error:  # a task that is not registered here: nothing wrong with the row
-        return None if "unknown task" in str(error) else str(error)
+    except UnknownNameError:  # of a task: nothing wrong with the row
+        return None
+    except Lvlm2pError as error:
+        return str(error)
     return "a key of no known kind"
 
 
@@ -146,12 +186,19 @@ def _answer_problem(store: LabelStore, row: _Row, name: str) -> str | None:
     stored = store.reader.rows([key]).get(key)
     if stored is None:
         return "an answer whose state is not stored"
-    if isinstance(answer, Label):
-        task = View.from_json(json.loads(stored.text)).task
-        if task.name != answer.task:
-            return "an answer about another task than its state's"
-        check_probabilities(task, answer.probabilities, tolerance=1e-6)
-    return None if row.tag == tag_of(answer) else UNTAGGED
+    wrong = _label_problem(answer, stored.text) if isinstance(answer, Label) else None
+    return wrong or (None if row.tag == tag_of(answer) else UNTAGGED)
+
+
+def _label_problem(label: Label, view: str) -> str | None:
+    try:
+        task = View.from_json(json.loads(view)).task
+    except UnknownNameError:
+        return None
+    if task.name != label.task:
+        return "an answer about another task than its state's"
+    check_probabilities(task, label.probabilities, tolerance=1e-6)
+    return None
 
 
 def _fix(store: LabelStore, bad: list[tuple[_Row, str]], report: Report) -> None:

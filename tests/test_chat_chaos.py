@@ -87,7 +87,7 @@ def chaos(n: int, folder: Path, name: str = "qwen-vl-local") -> None:
     labels = [answer for answer in answers if isinstance(answer, Label)]
     failures = [answer for answer in answers if isinstance(answer, Failure)]
     assert len(labels) + len(failures) == n
-    kinds = Counter(failure.failure for failure in failures)
+    kinds: Counter[str] = Counter(failure.failure for failure in failures)
     faulty = stats["faulty"]
     assert kinds["refusal"] == faulty["declined"] + faulty["filtered"], "never asked again"
     assert kinds["truncated"] == faulty["truncated"], "nor these"

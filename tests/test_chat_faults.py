@@ -304,7 +304,7 @@ def test_a_spent_budget_stops_what_waits_for_its_turn(
     """The many votes of one state are all put at once, and wait at the gate."""
     script = Script(httpserver, OPENAI, [openai_body(CHOICE)])
     price = (40 * 0.4 + 60 * 0.1 + 10 * 1.6) / 1e6
-    asking = {"elicit": "votes", "samples": 20, "concurrency": 2}
+    asking: dict[str, Any] = {"elicit": "votes", "samples": 20, "concurrency": 2}
     gpt(httpserver, budget=Budget(usd=2.5 * price), **asking).label(views)
     assert len(script.requests) <= 4, "three, and what was in flight"
 

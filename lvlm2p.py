@@ -33,12 +33,7 @@ def train(argv: Argv) -> None:
     config, json = parse("train", TrainConfig, argv)
     from student import train as run  # after the help has been printed: this loads torch
 
-    teacher = None if config.teacher == "none" else config.load_teacher(config.teacher)
-    if teacher is not None and config.calibrate is not None:
-        from teachers.calibrate import calibrated
-
-        teacher = calibrated(teacher, config.calibrate)
-    result = run(config, teacher)
+    result = run(config)
     show(result.as_json(), result.summary(), json)
 
 

@@ -98,8 +98,9 @@ def _match(env_id: str) -> Task | None:
 def _import(module: str, env_id: str) -> None:
     try:
         importlib.import_module(module)
-    except ImportError as error:
-        raise UserError(f"environment {env_id!r}: can't import {module!r}: {error}.") from error
+    except Exception as error:  # a module may raise anything, and so does a name that is none
+        why = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+        raise UserError(f"environment {env_id!r}: can't import {module!r}: {why}.") from error
 
 
 @cache

@@ -204,8 +204,7 @@ class VectorEnv:
     def _start(self, i: int, episode: int) -> None:
         block, place = divmod(episode, SEEDS_AT_ONCE)
         if place == 0 or not self._seeds[i] or episode != self._episodes[i] + 1:
-            sequence = np.random.SeedSequence((self.seed, i, block))
-            self._seeds[i] = sequence.generate_state(SEEDS_AT_ONCE).tolist()
+            self._seeds[i] = _seeds_of(self.seed, i, block)
         self._slots[i].reset(self._seeds[i][place])
         self._episodes[i] = episode
         self._actions[i] = []
@@ -224,6 +223,18 @@ class VectorEnv:
             carrying=np.array([slot.carried for slot in slots], np.uint8).reshape(-1, 2),
             mission=[slot.mission for slot in slots],
         )
+
+
+def _seeds_of(seed: int, i: int, block: int) -> list[int]:
+    """Of the episodes of environment ``i``.
+
+    NumPy strings the numbers together in words of 32 bits, so an ``i`` from 256 on reads like the
+    upper word of a seed such as an evaluation's (2**40 and more); it gets a word that no seed has.
+    """
+    tag = (1,) if i >= 256 else ()
+    sequence = np.random.SeedSequence((seed, i, block), spawn_key=tag)
+    seeds: list[int] = sequence.generate_state(SEEDS_AT_ONCE).tolist()
+    return seeds
 
 
 class _MiniGridSlot:

@@ -26,7 +26,7 @@ def parse_ask(rule: str) -> tuple[str, float]:
         number = -1.0
     if kind in ("random", "entropy") and 0 <= number <= 1:
         return kind, number
-    if kind == "budget" and number >= 0 and number == int(number):
+    if kind == "budget" and number >= 0 and number.is_integer():
         return kind, number
     raise ValueError(f"{rule!r} is not a rule: say {KINDS}, such as random:0.25 or budget:1000")
 

@@ -18,7 +18,7 @@ from teachers.errors import CheckpointError
 if TYPE_CHECKING:
     from torch import Tensor
 
-FORMAT = "lvlm2p checkpoint 1"
+FORMAT = "lvlm2p checkpoint 2"
 ADVICE = "start the run again in another folder"
 
 
@@ -51,7 +51,7 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         head = json.loads((folder / "state.json").read_bytes())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{folder / 'state.json'} can't be read ({error}): {ADVICE}"
         ) from None
@@ -71,6 +71,20 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         return deserialised(data), head["state"]
     except (OSError, SafetensorError, KeyError) as error:
         raise CheckpointError(f"{path} can't be read ({error}): {ADVICE}") from None
+
+
+def check_size(path: Path, size: int) -> None:
+    """Whether the first ``size`` bytes of a run's file, written before a checkpoint, are there.
+
+    Raises:
+        CheckpointError: they are not; cutting the file to that size would fill it with zeros.
+    """
+    found = path.stat().st_size if path.is_file() else 0
+    if found < size:
+        raise CheckpointError(
+            f"{path} has {found:,} bytes, and had {size:,} when the checkpoint was saved: put it "
+            f"back, or {ADVICE}"
+        )
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import tyro
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from student.curves import Ratio, Reach, bootstrap, iqm, sample_efficiency
+from student.curves import Ratio, Reach, apart_from_each_other, bootstrap, iqm, sample_efficiency
 from student.groups import Group, grouped, read_run
 from teachers.errors import RunError
 
@@ -30,7 +30,12 @@ FEW = 5
 class CompareConfig(BaseModel):
     """Options of ``lvlm2p compare``."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        use_attribute_docstrings=True,
+        validate_default=True,
+        allow_inf_nan=False,
+    )
 
     runs: tyro.conf.Positional[list[Path]]
     """Folders of runs. Those that differ only in their seeds are one group."""
@@ -169,8 +174,9 @@ def compare(config: CompareConfig) -> Comparison:
                     "or not for long enough; choose another --metric"
                 )
     rows = measure(groups, metric, config)
-    result = Comparison(config.out, metric, config.thresholds, rows, notes(groups, metric))
     panels = [name for name in wanted if any(group.curves(name) for group in groups)]
+    said = notes(groups, metric, panels)
+    result = Comparison(config.out, metric, config.thresholds, rows, said)
     try:
         config.out.mkdir(parents=True, exist_ok=True)
         draw(groups, panels, config, metric)
@@ -228,8 +234,8 @@ def final(group: Group, config: CompareConfig) -> Final | None:
     return Final(values, float(band[0][0]), float(band[1][0]))
 
 
-def notes(groups: Sequence[Group], metric: str) -> tuple[str, ...]:
-    """What limits the numbers, each a sentence."""
+def notes(groups: Sequence[Group], metric: str, panels: Sequence[str]) -> tuple[str, ...]:
+    """What limits the numbers on ``metric`` and the curves in ``panels``, each a sentence."""
     said = []
     frames = [list(curve) for group in groups for curve in group.curves(metric)]
     coarsest = max(max(b - a for a, b in pairwise([0, *each])) for each in frames)
@@ -247,7 +253,13 @@ def notes(groups: Sequence[Group], metric: str) -> tuple[str, ...]:
         said.append(f"Not ended, or interrupted: {', '.join(unfinished)}.")
     for group in groups:
         lengths = {max(curve) for curve in group.curves(metric)}
-        if len(lengths) > 1:
+        apart = [name for name in panels if apart_from_each_other(group.curves(name))]
+        if apart:
+            said.append(
+                f"Runs of {group.name} on {group.env} have no frame in common at which "
+                f"{' and '.join(apart)} is known: each is drawn by itself, without mean or band."
+            )
+        elif len(lengths) > 1:
             said.append(
                 f"Runs of {group.name} on {group.env} differ in length: {min(lengths):,} to "
                 f"{max(lengths):,} frames; their mean curve ends with the shortest."

@@ -78,7 +78,7 @@ def draw(
             list(entries.values()),
             list(entries),
             loc="outside lower center",
-            ncols=1 if max(map(len, entries)) > 40 else 2,
+            ncols=1 if max(map(len, entries), default=0) > 40 else 2,
             title="Lines: means over seeds. " * bands
             + "Bands: 95% bootstrap intervals of the mean." * bands,
             title_fontsize=9,
@@ -102,11 +102,17 @@ def _curve(
     axes: Axes, group: Group, metric: str, config: CompareConfig, look: tuple[str, str]
 ) -> None:
     curves = group.curves(metric)
-    frames, values = aligned(curves) if curves else ([], [])
-    if not frames:
+    if not curves:
         return
     color, line = look
+    frames, values = aligned(curves)
     n = len(values)
+    if not frames:  # no mean, and a group must not vanish
+        label = f"{group.name} ({n} seeds, no mean)"
+        for curve in curves:
+            x, y = list(curve), list(curve.values())
+            axes.plot(x, y, line, color=color, lw=1, marker="o", ms=3.5, label=label, zorder=3)
+        return
     mean = [sum(column) / n for column in zip(*values, strict=True)]
     label = f"{group.name} ({n} seeds)" if n > 1 else f"{group.name} (1 seed: no band)"
     dots = "o" if len(frames) < 30 else ""

@@ -6,22 +6,28 @@ Kept free of heavy imports: the command line reads this file to print its help.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from student.ask import parse_ask
 from teachers.asking import Asking
 
+if TYPE_CHECKING:
+    from teachers import Teacher
+
+WHO_IS_ASKED = ("offline", "on_miss", "budget_usd", "budget_calls", "retry_failures")
+"""Options that may differ when a run is resumed: with others than before, it asks once more about
+the states that it has no label for. With the same it does not, and goes on as if never stopped."""
+
 UNSEEN = {
     *("run_dir", "resume", "progress", "frames", "final_episodes", "checkpoint_every"),
-    *("save_visited", "store", "offline", "on_miss", "budget_usd", "budget_calls"),
-    "retry_failures",
+    *("save_visited", "store", *WHO_IS_ASKED),
 }
 """Options that may differ when a run is resumed, because they change nothing that was learned.
 
-(Whether labels come from the store or from the model makes no difference, a budget is there to be
-raised, and more frames only mean that the run goes on.)
+(Whether labels come from the store or from the model makes no difference, and more frames only mean
+that the run goes on.)
 """
 
 ABOUT_THE_TEACHER = {"teacher", "teacher_args", "elicit", "prompt", "shots"}
@@ -102,9 +108,9 @@ class TrainConfig(Asking):
     """Weight of the distillation loss KL(teacher‖student): the paper's lambda."""
 
     kl_schedule: Literal["constant", "linear", "exponential", "caught-up"] = "caught-up"
-    """How the weight falls. caught-up: constant until the student's evaluated return reaches the
-    teacher's, then linearly over --kl-frames; linear and exponential: over the first --kl-frames
-    (exponential: to a hundredth)."""
+    """How the weight falls, never below --kl-floor. caught-up: constant until the student's
+    evaluated return reaches the teacher's, then linearly over --kl-frames; linear and exponential:
+    over the first --kl-frames (exponential: to a hundredth)."""
 
     kl_frames: int = Field(default=4_000, gt=0)
     """How many frames the fall takes."""
@@ -177,3 +183,17 @@ class TrainConfig(Asking):
     def what_counts(self) -> dict[str, Any]:
         """The options that decide what is learned, as JSON values."""
         return self.model_dump(mode="json", exclude=UNSEEN)
+
+    def load_own_teacher(self) -> Teacher | None:
+        """The teacher that the options name; None where they say none.
+
+        Raises:
+            teachers.errors.UserError: as :meth:`load_teacher`, or the calibration is another's.
+        """
+        if self.teacher == "none":
+            return None
+        return self.load_calibrated(self.teacher, self.calibrate)
+
+    def _ledger(self) -> Path | None:
+        """A run has one budget, however often it is resumed."""
+        return self.run_dir / "budget.json"

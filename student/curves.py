@@ -26,6 +26,11 @@ def aligned(curves: Sequence[Curve]) -> tuple[list[int], list[list[float]]]:
     return common, [[curve[frame] for frame in common] for curve in curves]
 
 
+def apart_from_each_other(curves: Sequence[Curve]) -> bool:
+    """Whether no frame is common to all, so that there is no mean of them."""
+    return bool(curves) and not aligned(curves)[0]
+
+
 def bootstrap(
     values: Sequence[Sequence[float]], resamples: int, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:

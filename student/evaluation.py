@@ -25,7 +25,8 @@ Policy = Callable[["Observation", "VectorEnv", "NDArray[np.bool_]"], "NDArray[An
 SIDE_BY_SIDE = 50
 
 PERIODIC_SEED = 2**40
-"""The episodes of evaluations during training: the same in every run; no training run's."""
+"""The episodes of evaluations during training: the same in every run. No training run's: their
+seeds are below 2**32, and :class:`envs.VectorEnv` keeps its environments apart from larger ones."""
 
 FINAL_SEED = 2**41
 """Those of the evaluation at the end start here; the run's own seed is added."""
@@ -56,10 +57,19 @@ class Evaluation:
         }
 
 
-def evaluate(policy: Policy, env_id: str, episodes: int, seed: int) -> Evaluation:
+def evaluate(
+    policy: Policy,
+    env_id: str,
+    episodes: int,
+    seed: int,
+    stop: threading.Event | None = None,
+) -> Evaluation:
     """Act in ``episodes`` episodes of ``env_id``: the first few of each of several environments.
 
     (Not the first that end: those would be the short ones.)
+
+    Raises:
+        Stopped: ``stop`` was set meanwhile.
     """
     from envs import VectorEnv
 
@@ -70,6 +80,8 @@ def evaluate(policy: Policy, env_id: str, episodes: int, seed: int) -> Evaluatio
     observation = env.reset()
     results: dict[tuple[int, int], tuple[float, int]] = {}
     while (done < quota).any():
+        if stop is not None and stop.is_set():
+            raise Stopped
         step = env.step(policy(observation, env, done < quota))
         observation = step.obs
         for i, total, length in zip(step.ended, step.returns, step.lengths, strict=True):
@@ -105,8 +117,15 @@ class Advised:
         why: what the last of those said.
     """
 
-    def __init__(self, teacher: Teacher, seed: int, stop: threading.Event) -> None:
-        self._teacher, self._stop = teacher, stop
+    def __init__(
+        self,
+        teacher: Teacher,
+        seed: int,
+        stop: threading.Event,
+        keep_spent: Callable[[], None] | None = None,
+    ) -> None:
+        """``keep_spent`` is called when all answers so far are stored."""
+        self._teacher, self._stop, self._keep_spent = teacher, stop, keep_spent
         self._rng = np.random.default_rng(seed)
         self.asked = self.failed = 0
         self.why = ""
@@ -135,6 +154,8 @@ class Advised:
                 self.failed += 1
                 self.why = answer.message
             actions[i] = chosen.index
+        if self._keep_spent is not None:
+            self._keep_spent()
         return actions
 
 

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from student.ask import chosen_by_lot, parse_ask
+from student.columns import Columns
 from student.losses import distillation_target
 from teachers import Failure, Label, Teacher
 
@@ -38,6 +39,10 @@ much in a batch of hundreds as in one of sixteen."""
 UNASKED = -1
 """The row of a state that nobody was asked about."""
 
+HAS_LABEL, NOT_ASKED, FAILED, FAILED_FOR_GOOD = range(4)
+"""Why a state has no target: nobody was asked about it, or the answer was a failure that passes
+(a timeout, a 5xx), or one that would come again."""
+
 
 class Distill(NamedTuple):
     """A minibatch of labelled states: cells and words (B, any) int16, targets (B, actions)."""
@@ -47,13 +52,25 @@ class Distill(NamedTuple):
     targets: Tensor
 
 
+class Question(NamedTuple):
+    """A state whose answer is awaited."""
+
+    row: int
+    view: View
+    cells: Numbers
+    words: Numbers
+
+
 class LabelBook:
     """States, the targets distilled from their labels, and who has none.
 
     Attributes:
         wants_entropy: whether :meth:`rows` must be told how sure the student is.
         states: columns with one row for each settled state: ``cells`` and ``words`` (inputs to the
-            network), ``targets`` (rows, actions), and ``labelled``: whether there is a target.
+            network), ``targets`` (rows, actions), ``labelled``: whether there is a target, ``why``
+            there is none, and ``again``: whether to ask once more.
+        recounted: states without an answer that are in the teacher's counts twice, since it was
+            given them once more.
         spent: which budget is spent, in words, since the first state that was not asked about.
         prompts: fingerprints of the prompts that the labels come from.
     """
@@ -64,10 +81,14 @@ class LabelBook:
             words=torch.empty((0, words), dtype=torch.int16),
             targets=torch.empty((0, actions)),
             labelled=torch.empty(0, dtype=torch.bool),
+            why=torch.empty(0, dtype=torch.uint8),
+            again=torch.empty(0, dtype=torch.bool),
         )
+        self.recounted = 0
         self.prompts: set[str] = set()
         self.spent: str | None = None
         self._teacher = teacher
+        self._keep_spent = config.keep_spent
         self._target = config.kl_target
         self._seed = config.seed
         self._rule, self._share = parse_ask(config.ask)
@@ -75,10 +96,11 @@ class LabelBook:
         self._threshold = 0.0
         self._entropies: list[float] = []
         self._rows: dict[str, int] = {}
-        self._inbox: list[tuple[View, Numbers, Numbers]] = []
-        self._unsent: list[View] = []
+        self._again: set[int] = set()
+        self._inbox: list[Question] = []
+        self._unsent: list[Question] = []
         self._sent = 0.0
-        self._questions: queue.SimpleQueue[tuple[int, list[View]] | None] = queue.SimpleQueue()
+        self._questions: queue.SimpleQueue[list[Question] | None] = queue.SimpleQueue()
         self._answers: dict[int, Label | Failure] = {}
         self._trouble: BaseException | None = None
         self._changed = threading.Condition()
@@ -98,15 +120,21 @@ class LabelBook:
                 row = UNASKED
                 if self._asks(view.key, float(entropy[i])):
                     row = known[view.key] = len(known)
-                    self._inbox.append((view, cells[i], words[i]))
-                    self._unsent.append(view)
+                    self._put(Question(row, view, cells[i], words[i]))
+            elif row in self._again:
+                self._again.remove(row)
+                self._put(Question(row, view, cells[i], words[i]))
             result.append(row)
         if self._unsent and time.monotonic() - self._sent > GATHER_S:
             self._send()
         return result
 
+    def _put(self, question: Question) -> None:
+        self._inbox.append(question)
+        self._unsent.append(question)
+
     def _send(self) -> None:
-        self._questions.put((len(self._rows) - len(self._unsent), self._unsent))
+        self._questions.put(self._unsent)
         self._unsent, self._sent = [], time.monotonic()
 
     def _asks(self, key: str, entropy: float) -> bool:
@@ -120,15 +148,17 @@ class LabelBook:
     def _ask(self) -> None:
         """The thread: everything that waits is one question, so that slow teachers get batches."""
         while (first := self._questions.get()) is not None:
-            start, views = first[0], list(first[1])
+            questions = list(first)
             while not self._questions.empty():
                 following = self._questions.get()
                 if following is None:
                     return
-                views += following[1]
+                questions += following
             try:
-                for index, answer in self._teacher.ask(views):
-                    self._answers[start + index] = answer
+                for index, answer in self._teacher.ask([each.view for each in questions]):
+                    self._answers[questions[index].row] = answer
+                    self._keep_spent(max(1, answer.usage.calls))
+                self._keep_spent()
             except BaseException as error:  # handed to settle(), which raises it where it is seen
                 self._trouble = error
             with self._changed:
@@ -144,44 +174,63 @@ class LabelBook:
         """
         if self._unsent:
             self._send()
-        waiting = range(len(self.states), len(self._rows))
         with self._changed:
-            while len(self._answers) < len(waiting) and self._trouble is None:
+            while len(self._answers) < len(self._inbox) and self._trouble is None:
                 if stop.is_set():
                     return False
                 self._changed.wait(timeout=0.2)
         if self._trouble is not None:
             raise self._trouble
-        if waiting:
-            self._write([self._answers.pop(row) for row in waiting])
+        if self._inbox:
+            self._write([self._answers.pop(question.row) for question in self._inbox])
         if self._entropies:
             self._threshold = float(np.quantile(self._entropies, 1 - self._share))
             self._entropies.clear()
         return True
 
     def _write(self, answers: list[Label | Failure]) -> None:
-        task = self._inbox[0][0].task
-        labelled = torch.tensor([isinstance(answer, Label) for answer in answers])
+        """The answers to what is in the inbox, each into its row."""
+        self._make_room()
+        rows = torch.tensor([question.row for question in self._inbox])
+        why = torch.tensor([_why(answer) for answer in answers], dtype=torch.uint8)
+        before, again = self.states["why"], self.states["again"]
+        self.recounted += int((again[rows] & (before[rows] == NOT_ASKED)).sum())
+        before[rows], again[rows] = why, False
+        self.states["labelled"][rows] = why == HAS_LABEL
+        self.states["targets"][rows] = self._targets(answers)
+        self._inbox.clear()
         for answer in answers:
             if isinstance(answer, Failure) and answer.failure == "budget":
                 self.spent = self.spent or answer.message
+            elif isinstance(answer, Label) and answer.prompt:
+                self.prompts.add(answer.prompt)
+
+    def _make_room(self) -> None:
+        """A row for each state in the inbox that has none; they come in the order of their rows."""
+        new = [question for question in self._inbox if question.row >= len(self.states)]
+        if new:
+            self.states.append(
+                cells=torch.from_numpy(np.stack([question.cells for question in new])),
+                words=torch.from_numpy(np.stack([question.words for question in new])),
+                targets=torch.zeros(len(new), self.states["targets"].shape[1]),
+                labelled=torch.zeros(len(new), dtype=torch.bool),
+                why=torch.full((len(new),), NOT_ASKED, dtype=torch.uint8),
+                again=torch.zeros(len(new), dtype=torch.bool),
+            )
+
+    def _targets(self, answers: list[Label | Failure]) -> Tensor:
+        """What is distilled: (answers, actions), zeros where there is no label."""
+        task = self._inbox[0].view.task
         targets = torch.zeros(len(answers), self.states["targets"].shape[1])
-        labels = [answer for answer in answers if isinstance(answer, Label)]
-        given = [[label.probabilities[name] for name in task.action_names] for label in labels]
-        self.prompts |= {label.prompt for label in labels if label.prompt}
-        if given:
+        labels = {i: answer for i, answer in enumerate(answers) if isinstance(answer, Label)}
+        if labels:
+            names = task.action_names
+            given = [[label.probabilities[name] for name in names] for label in labels.values()]
             # the environment may have actions that no teacher is asked about: they get 0
-            rows = labelled.nonzero()
+            rows = torch.tensor(list(labels)).unsqueeze(1)
             columns = torch.tensor([action.index for action in task.actions])
             targets[rows, columns] = distillation_target(torch.tensor(given), self._target)
-        _, cells, words = zip(*self._inbox, strict=True)
-        self._inbox.clear()
-        self.states.append(
-            cells=torch.from_numpy(np.stack(cells)),
-            words=torch.from_numpy(np.stack(words)),
-            targets=targets,
-            labelled=labelled,
-        )
+        return targets
 
     # ---------------------------------------------------------------- for the loss
 
@@ -222,7 +271,15 @@ class LabelBook:
         keys = tensors["keys"].numpy().tobytes()
         self._rows = {keys[i : i + 32].hex(): i // 32 for i in range(0, len(keys), 32)}
         self.states = Columns(**{name: tensors[name] for name in self.states.names})
+        self._again = set(self.states["again"].nonzero().squeeze(1).tolist())
         self._threshold = float(tensors["threshold"])
+
+    def ask_again(self, *, for_good: bool) -> None:
+        """Ask once more about every state without a label, when it is next met; ``for_good``: also
+        about those whose answer was paid for and of no use."""
+        why, again = self.states["why"], self.states["again"]
+        again |= (why == NOT_ASKED) | (why == FAILED) | (for_good & (why == FAILED_FOR_GOOD))
+        self._again = set(again.nonzero().squeeze(1).tolist())
 
     def close(self) -> None:
         """Let the thread end; one that still waits for an answer is not waited for."""
@@ -230,27 +287,9 @@ class LabelBook:
         self._thread.join(timeout=1)
 
 
-class Columns:
-    """Tensors that grow at the end, in step, by doubling."""
-
-    def __init__(self, **columns: Tensor) -> None:
-        self.names = tuple(columns)
-        self._room = columns
-        self._length = len(next(iter(columns.values())))
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __getitem__(self, name: str) -> Tensor:
-        return self._room[name][: self._length]
-
-    def append(self, **rows: Tensor) -> None:
-        """Add rows to every column."""
-        start = self._length
-        self._length += len(rows[self.names[0]])
-        for name, column in self._room.items():
-            if self._length > len(column):
-                column = column.new_empty((2 * self._length, *column.shape[1:]))
-                column[:start] = self._room[name][:start]
-                self._room[name] = column
-            column[start : self._length] = rows[name]
+def _why(answer: Label | Failure) -> int:
+    if isinstance(answer, Label):
+        return HAS_LABEL
+    if answer.failure in ("budget", "missing"):
+        return NOT_ASKED
+    return FAILED_FOR_GOOD if answer.lasting else FAILED

@@ -13,6 +13,8 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from student.checkpoint import check_size
+
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
@@ -52,7 +54,13 @@ class Metrics:
     """All three, written together."""
 
     def __init__(self, folder: Path, sizes: Mapping[str, int], frames: int) -> None:
-        """``sizes`` as :meth:`sizes` gave them, ``frames``: where the run goes on."""
+        """``sizes`` as :meth:`sizes` gave them, ``frames``: where the run goes on.
+
+        Raises:
+            CheckpointError: a file is shorter than it was.
+        """
+        for name, size in sizes.items():
+            check_size(folder / name, size)
         self._tables = {
             name: Table(folder / name, columns, sizes.get(name, 0))
             for name, columns in (("metrics.csv", METRICS), ("timing.csv", TIMING))
@@ -93,5 +101,7 @@ def read_metrics(path: Path) -> Iterator[dict[str, float]]:
 def _event_writer(folder: Path, frames: int) -> SummaryWriter:
     from torch.utils.tensorboard import SummaryWriter
 
-    # what an interrupted run wrote after its last checkpoint is hidden
-    return SummaryWriter(str(folder), purge_step=frames or None, flush_secs=30)
+    # hides what an interrupted run wrote after its last checkpoint: purge_step is the first step
+    # of all that is hidden, and the point at the checkpoint itself is to stay
+    purge_step = frames + 1 if frames else None
+    return SummaryWriter(str(folder), purge_step=purge_step, flush_secs=30)

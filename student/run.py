@@ -35,7 +35,7 @@ from student.schedule import kl_weight
 from student.state import Run
 from student.trained import Student
 from teachers import Teacher
-from teachers.errors import TeacherError, TeacherNotReadyError
+from teachers.errors import ConfigError, TeacherError, TeacherNotReadyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,14 +50,22 @@ NEARLY = 0.01
 
 
 def train(config: TrainConfig, teacher: Teacher | None = None) -> TrainResult:
-    """Train a student as ``config`` says, with the advice of ``teacher`` or without any.
+    """Train a student as ``config`` says, with the advice of its teacher or without any.
 
     Ctrl-C saves a checkpoint, says how to go on, and raises KeyboardInterrupt.
 
+    Args:
+        teacher: who advises in place of the one that ``config`` names, which is loaded otherwise.
+
     Raises:
+        ConfigError: ``config`` says none, and there is a ``teacher``; or its own can't be loaded.
         RunError, CheckpointError: the run's folder can't be used.
         TeacherError: the teacher can't advise on this environment, or could not answer.
     """
+    if teacher is None:
+        teacher = config.load_own_teacher()
+    elif config.teacher == "none":
+        raise ConfigError("the configuration says --teacher none, and a teacher was given")
     reason = teacher.supports(task_for(config.env)) if teacher is not None else None
     if reason is not None:
         raise TeacherNotReadyError(reason)
@@ -76,6 +84,7 @@ def train(config: TrainConfig, teacher: Teacher | None = None) -> TrainResult:
             metrics = Metrics(config.run_dir, run.sizes, run.frames)
             try:
                 _train(run, metrics, bar, stop)
+                return _finish(run, stop)
             except (Stopped, TeacherError) as error:
                 never_began = not (run.frames or config.resume or isinstance(error, Stopped))
                 if never_began:
@@ -90,7 +99,6 @@ def train(config: TrainConfig, teacher: Teacher | None = None) -> TrainResult:
                 raise
             finally:
                 metrics.close()
-            return _finish(run)
         finally:
             if run.book is not None:
                 run.book.close()
@@ -205,7 +213,7 @@ def _measure_teacher(run: Run, bar: Progress, stop: threading.Event) -> None:
     config = run.config
     if run.teacher is None or config.kl_schedule != "caught-up" or run.teacher_return is not None:
         return
-    policy = Advised(run.teacher, config.seed, stop)
+    policy = Advised(run.teacher, config.seed, stop, config.keep_spent)
     result = evaluate(policy, config.env, _teacher_episodes(config), PERIODIC_SEED)
     if policy.failed > 0.1 * policy.asked:
         bar.say(
@@ -222,11 +230,11 @@ def _teacher_episodes(config: TrainConfig) -> int:
     return min(TEACHER_EPISODES, config.eval_episodes)
 
 
-def _finish(run: Run) -> TrainResult:
+def _finish(run: Run, stop: threading.Event) -> TrainResult:
     config = run.config
     policy = greedy(run.network, run.encoder)
     seed = FINAL_SEED + config.seed
-    evaluation = evaluate(policy, config.env, config.final_episodes, seed)
+    evaluation = evaluate(policy, config.env, config.final_episodes, seed, stop)
     Student(config.env, run.network, run.encoder).save(config.run_dir)
     used = None
     if run.book is not None:

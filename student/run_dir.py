@@ -23,6 +23,9 @@ PACKAGES = ("lvlm2p", "torch", "numpy", "gymnasium", "minigrid", "safetensors", 
 LOCK = "lock"
 """The file that the process which trains there holds."""
 
+AT_FIRST = {LOCK, "config.yaml.part"}
+"""What is there before anything is: a run killed so early may be resumed from the beginning."""
+
 
 def open_run_dir(config: TrainConfig, teacher: Teacher | None) -> IO[bytes]:
     """Make the run's folder, or check that it may be resumed.
@@ -67,19 +70,24 @@ def _own(folder: Path) -> IO[bytes]:
 def _check_same(folder: Path, now: dict[str, Any]) -> None:
     if not folder.is_dir():
         raise RunError(f"there is nothing to resume: {folder} does not exist; leave out --resume")
-    if all(entry.name == LOCK for entry in folder.iterdir()):
+    if all(entry.name in AT_FIRST for entry in folder.iterdir()):
         return  # killed before it wrote anything
     try:
         then = json.loads((folder / "versions.json").read_bytes())
-        before, same_teacher = then["config"], then["teacher"] == now["teacher"]
+        before, teacher = then["config"], then["teacher"]
+        if not isinstance(before, dict) or not isinstance(teacher, dict | None):
+            raise TypeError("it does not say how the run was configured")
+        same_teacher = teacher == now["teacher"]
     except FileNotFoundError:
         if not (folder / "config.yaml").is_file():
             raise RunError(
                 f"{folder} is not the folder of a run: there is no config.yaml"
             ) from None
         return  # killed before it trained anything
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{folder / 'versions.json'} can't be read: {error}") from None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise RunError(
+            f"{folder / 'versions.json'} can't be read: {type(error).__name__}: {error}"
+        ) from None
     for key, value in now["config"].items():
         if before.get(key) != value and not (same_teacher and key in ABOUT_THE_TEACHER):
             raise RunError(
@@ -89,7 +97,8 @@ def _check_same(folder: Path, now: dict[str, Any]) -> None:
     if not same_teacher:
         raise RunError(
             f"{folder} was made with another teacher or prompt (fingerprint "
-            f"{then['teacher']['fingerprint']}): its files have changed; choose another --run-dir"
+            f"{(teacher or {}).get('fingerprint')}): its files have changed; choose another "
+            "--run-dir"
         )
 
 

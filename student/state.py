@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from copy import copy
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import torch
+from pydantic import BaseModel, ValidationError
 
 from envs import VectorEnv
 from student import checkpoint
+from student.config import WHO_IS_ASKED
 from student.encoding import MISSION_LENGTH, Encoder
 from student.labels import LabelBook
 from student.metrics import Metrics
@@ -18,13 +21,29 @@ from student.network import Network
 from student.optimise import make_optimizer
 from student.visited import Visited
 from teachers import Counts, Teacher
-from teachers.errors import CheckpointError
+from teachers.errors import CheckpointError, Lvlm2pError
 
 if TYPE_CHECKING:
     from student.config import TrainConfig
 
 RECENT = 100
 """Episodes that the charts are means of."""
+
+
+class Saved(BaseModel, extra="forbid"):
+    """What a checkpoint holds beside tensors."""
+
+    frames: int
+    seconds: float
+    episodes: list[tuple[float, int]]
+    teacher_return: float | None
+    caught_up_at: int | None
+    counts: dict[str, int | float | None]
+    env: dict[str, Any]
+    visited: int
+    prompts: list[str]
+    sizes: dict[str, int]
+    who_is_asked: dict[str, Any]
 
 
 class Run:
@@ -62,6 +81,7 @@ class Run:
     def counts(self) -> Counts:
         """What the teacher did for this run, before and after it was resumed."""
         total = copy(self.earlier)
+        total.missing -= self.book.recounted if self.book is not None else 0
         if self.teacher is not None:
             for name, now in asdict(self.teacher.counts).items():
                 then, sofar = getattr(self._counted, name), getattr(total, name)
@@ -82,6 +102,7 @@ class Run:
             "generator": self.generator.get_state(),
             "visited": self.visited.size() if self.visited else 0,
             "prompts": sorted(self.book.prompts) if self.book else [],
+            "who_is_asked": self._who_is_asked(),
         }
 
     def save(self, metrics: Metrics) -> None:
@@ -108,29 +129,51 @@ class Run:
             return
         tensors, state = loaded
         try:
-            self._take(tensors, state)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            self._take(tensors, Saved.model_validate(state))
+        except Lvlm2pError:
+            raise
+        except Exception as error:  # there is no end of what can be wrong with a damaged file
             raise CheckpointError(
-                f"the checkpoint in {self.config.run_dir} does not fit this run: "
-                f"{type(error).__name__}: {error}"
+                f"the checkpoint in {self.config.run_dir} does not fit this run "
+                f"({_in_words(error)}): {checkpoint.ADVICE}"
             ) from None
 
-    def _take(self, tensors: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
+    def _take(self, tensors: dict[str, torch.Tensor], state: Saved) -> None:
         self.network.load_state_dict(_below("network.", tensors))
         slots = {**self.optimizer.state_dict(), "state": checkpoint.from_flat(tensors)}
         self.optimizer.load_state_dict(slots)
         self.generator.set_state(tensors["generator"])
+        self.frames, self.seconds = state.frames, state.seconds
+        self.episodes.extend(state.episodes)
+        self.teacher_return, self.caught_up_at = state.teacher_return, state.caught_up_at
+        self.earlier = Counts(**state.counts)  # type: ignore[arg-type]
+        self.observation = self.env.restore(state.env)
+        self.sizes = state.sizes
+        if self.visited is not None:
+            self.visited.cut(state.visited)
         if self.book is not None:
             self.book.restore(_below("book.", tensors))
-            self.book.prompts = set(state["prompts"])
-        self.frames, self.seconds = state["frames"], state["seconds"]
-        self.episodes.extend((total, length) for total, length in state["episodes"])
-        self.teacher_return, self.caught_up_at = state["teacher_return"], state["caught_up_at"]
-        self.earlier = Counts(**state["counts"])
-        self.observation = self.env.restore(state["env"])
-        self.sizes = state["sizes"]
-        if self.visited is not None:
-            self.visited.cut(state["visited"])
+            self.book.prompts = set(state.prompts)
+            if state.who_is_asked != self._who_is_asked():
+                self._ask_again(state.who_is_asked)
+
+    def _who_is_asked(self) -> dict[str, Any]:
+        return self.config.model_dump(mode="json", include=set(WHO_IS_ASKED))
+
+    def _ask_again(self, before: dict[str, Any]) -> None:
+        """About what had no answer, now that there may be one."""
+        assert self.book is not None
+        retry = self.config.retry_failures and not before["retry_failures"]
+        self.book.ask_again(for_good=retry)
+        if self.teacher_return == math.inf:  # nobody knew: it is measured once more
+            self.teacher_return = None
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return f"{type(error).__name__}: {error}"
 
 
 def _below(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from student.checkpoint import check_size
+
 if TYPE_CHECKING:
     from envs import View
 
@@ -16,6 +18,7 @@ class Visited:
 
     def __init__(self, path: Path) -> None:
         self._seen: set[str] = set()
+        self._path = path
         self._file = path.open("a+b")
 
     def __call__(self, views: Sequence[View]) -> None:
@@ -31,9 +34,14 @@ class Visited:
         return self._file.tell()
 
     def cut(self, size: int) -> None:
-        """Forget what was written after the first ``size`` bytes."""
+        """Forget what was written after the first ``size`` bytes.
+
+        Raises:
+            CheckpointError: there are not as many.
+        """
         from envs import View
 
+        check_size(self._path, size)
         self._file.truncate(size)
         self._file.seek(0)
         self._seen = {View.from_json(json.loads(line)).key for line in self._file}

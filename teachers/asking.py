@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 if TYPE_CHECKING:
     from teachers.budget import Budget
@@ -17,7 +17,7 @@ Elicit = Literal["stated", "logprobs", "votes", "choice"]
 class Asking(BaseModel):
     """Options of ``train``, ``evaluate`` and ``label`` about the teacher and its answers."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     teacher_args: dict[str, Any] = {}
     """The teacher's own options; on the command line -T key=value, repeated."""
@@ -57,27 +57,27 @@ class Asking(BaseModel):
 
     _budget: Any = PrivateAttr(default=None)
 
+    @model_validator(mode="after")
+    def _nobody_has_options(self) -> Self:
+        if getattr(self, "teacher", None) == "none" and self.teacher_args:
+            given = " ".join(f"-T {key}={value}" for key, value in self.teacher_args.items())
+            raise ValueError(f"{given} says how a teacher answers, and there is --teacher none")
+        return self
+
     def load_teacher(self, name: str, sample: int = 0) -> Teacher:
         """The teacher ``name`` behind the store, with these options.
 
         Raises:
             teachers.errors.UserError: an unknown name or option, or a store that can't be used.
         """
-        from teachers.registry import load_teacher
-
         if self.labels is not None:
-            from teachers.labelset.teacher import load_label_set
-
-            return load_label_set(
-                self.labels, name, sample=sample, on_miss=self.on_miss, symmetry=self.symmetry
-            )
+            return self._load_labels(self.labels, name, sample)
+        from teachers.registry import load_teacher
         from teachers.store import LabelStore
 
-        named = {"elicit": self.elicit, "prompt": self.prompt, "shots": self.shots}
-        options = {key: value for key, value in named.items() if value is not None}
         return load_teacher(
             name,
-            options={**options, **self.teacher_args},
+            options=self._options(),
             store=LabelStore(self.store),
             offline=self.offline,
             on_miss=self.on_miss,
@@ -87,12 +87,57 @@ class Asking(BaseModel):
             retry_failures=self.retry_failures,
         )
 
+    def load_calibrated(self, name: str, report: Path | None) -> Teacher:
+        """The same with the temperatures that ``report`` (a report.json) holds for it, if any.
+
+        Raises:
+            teachers.errors.UserError: as :meth:`load_teacher`, or the report is another teacher's.
+        """
+        teacher = self.load_teacher(name)
+        if report is None:
+            return teacher
+        from teachers.calibrate import calibrated
+
+        return calibrated(teacher, report)
+
+    def keep_spent(self, calls: int | None = None) -> None:
+        """So many more calls of those that were made (None: all) have led to stored answers."""
+        if self._budget is not None:
+            self._budget.keep(calls)
+
+    def _load_labels(self, path: Path, name: str, sample: int) -> Teacher:
+        from teachers.errors import ConfigError
+        from teachers.labelset.teacher import load_label_set
+
+        if self._options():
+            raise ConfigError(
+                f"--labels answers from {path}, where the labels are as they are: leave out "
+                f"{', '.join(self._options())}, which would change nothing"
+            )
+        return load_label_set(
+            path, name, sample=sample, on_miss=self.on_miss, symmetry=self.symmetry
+        )
+
+    def _options(self) -> dict[str, Any]:
+        """The teacher's own options that were given."""
+        named = {"elicit": self.elicit, "prompt": self.prompt, "shots": self.shots}
+        options = {key: value for key, value in named.items() if value is not None}
+        return {**options, **self.teacher_args}
+
+    def _ledger(self) -> Path | None:
+        """Where what was spent is kept for the next process; None: each has a budget of its own."""
+        return None
+
     def _shared_budget(self) -> Budget | None:
-        """One budget for all the teachers of a command, however many are loaded."""
+        """One budget for all the teachers of a command, however many are loaded.
+
+        Where there is a ledger, also what is spent without a limit counts: one may come later.
+        """
         from teachers.budget import Budget
 
         limited = self.budget_usd is not None or self.budget_calls is not None
-        if limited and self._budget is None:
-            self._budget = Budget(usd=self.budget_usd, calls=self.budget_calls)
+        ledger = self._ledger()
+        if self._budget is None and (limited or ledger is not None):
+            self._budget = Budget(usd=self.budget_usd, calls=self.budget_calls, ledger=ledger)
         budget: Budget | None = self._budget
         return budget

@@ -10,8 +10,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from teachers.errors import RunError
 
-
-RECORD = 128
+RECORD = 160
 """Bytes of a ledger, the same for all numbers, so that a new one covers the old one."""
 
 
@@ -19,8 +18,18 @@ class Spent(BaseModel, extra="forbid", strict=True, allow_inf_nan=False):
     """What a ledger holds."""
 
     calls: int = Field(default=0, ge=0)
+    kept: int = Field(default=0, ge=0)
+    """Those of the calls whose answers are stored."""
+    charged: bool = False
+    """Whether the model sends bills, be they of $0. A model in our process sends none."""
     usd: float = Field(default=0.0, ge=0)
     unpriced_calls: int = Field(default=0, ge=0)
+
+    @property
+    def for_good(self) -> int:
+        """Calls that count after the process has ended. One that was under way may be billed; but
+        in a model that died with the process it was no more than lost."""
+        return self.calls if self.charged or not self.kept else self.kept
 
 
 class Budget:
@@ -36,7 +45,7 @@ class Budget:
         """``usd``, ``calls``: None is no limit.
 
         ``ledger``: a file that says at any time what was spent, so that the next process goes on
-        from there, however this one ends. A call that was under way then counts: it may be billed.
+        from there, however this one ends.
 
         Raises:
             RunError: the ledger can't be read.
@@ -45,9 +54,11 @@ class Budget:
         self.calls = calls
         spent = Spent() if ledger is None else _read(ledger)
         self.spent_usd = spent.usd
-        self.spent_calls = spent.calls
+        self.spent_calls = spent.for_good
         self.unpriced_calls = spent.unpriced_calls
         """Calls whose price is not known. One is enough to end a budget in dollars."""
+        self._kept = min(spent.kept, self.spent_calls)
+        self._charged = spent.charged
         self._ledger = ledger
         self._lock = threading.Lock()
 
@@ -79,20 +90,35 @@ class Budget:
                 self.unpriced_calls += 1
             else:
                 self.spent_usd += cost_usd
+            self._charged = True
             self._note()
 
     def release(self) -> None:
         """Give back an admitted call that was never answered."""
         with self._lock:
             self.spent_calls -= 1
+            self._charged = True
             self._note()
+
+    def keep(self, calls: int | None = None) -> None:
+        """So many more of the admitted calls (None: all) have led to answers that are stored."""
+        with self._lock:
+            before = self._kept
+            all_of_them = self.spent_calls
+            self._kept = all_of_them if calls is None else min(before + calls, all_of_them)
+            if self._kept != before:
+                self._note()
 
     def _note(self) -> None:
         """Write the ledger, in place and in one go: replacing it would take 2 ms, at each call."""
         if self._ledger is None:
             return
         spent = Spent(
-            calls=self.spent_calls, usd=self.spent_usd, unpriced_calls=self.unpriced_calls
+            calls=self.spent_calls,
+            kept=self._kept,
+            charged=self._charged,
+            usd=self.spent_usd,
+            unpriced_calls=self.unpriced_calls,
         )
         try:
             file = os.open(self._ledger, os.O_WRONLY | os.O_CREAT, 0o666)

@@ -263,3 +263,18 @@ def test_it_is_several_times_faster_than_minigrids_own() -> None:
         ratios.append(slow / fast)
     assert max(ratios) > 3
     assert cpu_seconds(lambda: [view.key for view in ours.views()], 200) / n < 100e-6
+
+
+def test_no_training_environment_is_an_evaluations() -> None:
+    """Seeds are strung together in words of 32 bits: (3, 512) and 2**41 + 3 read the same."""
+    env_id = "MiniGrid-LavaGapS5-v0"
+    for seed, large in ((0, 2**40), (3, 2**41 + 3)):
+        one, other = (VectorEnv(env_id, n, s) for n, s in ((514, seed), (2, large)))
+        one.reset()
+        other.reset()
+        for i, mine in enumerate(other._seeds):
+            assert mine not in (one._seeds[256 + i], one._seeds[512 + i])
+        usual = np.random.SeedSequence((seed, 255, 0)).generate_state(len(mine)).tolist()
+        assert one._seeds[255] == usual
+        one.close()
+        other.close()

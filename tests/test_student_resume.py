@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-import student.run
 from envs import View
 from student import TrainConfig, train
+from student.evaluation import evaluate
 from student.visited import Visited
 from teachers import Counts, Label, Teacher, load_teacher
 from teachers.errors import CheckpointError, RunError
@@ -185,7 +185,7 @@ def test_ctrl_c_during_the_evaluation_at_the_end(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    folder, evaluate = tmp_path / "run", student.run.evaluate
+    folder = tmp_path / "run"
 
     def interrupted(policy: Any, env: str, episodes: int, seed: int, *more: Any) -> Any:
         if episodes == 1_000_000:

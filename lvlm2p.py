@@ -192,7 +192,8 @@ def parse(command: str, model: type[Model], argv: Argv) -> tuple[Model, bool]:
     read.pop("config")
     if "teacher_args" in read:
         read["teacher_args"] = data.get("teacher_args", {}) | key_values(read["teacher_args"])
-    return validated(model, read), json
+    from_file = {key for key, value in data.items() if read.get(key) == value}
+    return validated(model, read, from_file, source), json
 
 
 def config_file(argv: Argv, model: type[BaseModel]) -> tuple[Path | None, dict[str, Any]]:
@@ -225,7 +226,8 @@ def config_file(argv: Argv, model: type[BaseModel]) -> tuple[Path | None, dict[s
             raise UnknownNameError(f"option in {path}:", str(key), model.model_fields)
         try:  # tyro wants defaults of the option's own type: a Path, not its name
             kind: Any = model.model_fields[key].annotation
-            data[key] = TypeAdapter(kind).validate_python(value)
+            lone_bool = isinstance(value, bool) or None  # else true would do for 1
+            data[key] = TypeAdapter(kind).validate_python(value, strict=lone_bool)
         except ValidationError as error:
             raise ConfigError(f"{key} in {path}: {reason(error)}") from None
     return path, data
@@ -241,11 +243,13 @@ def key_values(pairs: Sequence[str]) -> dict[str, str]:
     return {key: value for key, _, value in (pair.partition("=") for pair in pairs)}
 
 
-def validated(model: type[Model], data: Mapping[str, Any]) -> Model:
+def validated(
+    model: type[Model], data: Mapping[str, Any], from_file: set[str], file: Path | None
+) -> Model:
     """``data`` as a ``model``; a value that it refuses becomes one sentence.
 
     Raises:
-        ConfigError: names the option, the value and what is allowed.
+        ConfigError: names the option, the value, where it comes from and what is allowed.
     """
     from pydantic import ValidationError
 
@@ -257,6 +261,8 @@ def validated(model: type[Model], data: Mapping[str, Any]) -> Model:
         first = error.errors(include_url=False, include_context=False)[0]
         where = "--" + "-".join(map(str, first["loc"])).replace("_", "-")
         given = f"{where} {first['input']}: " if first["loc"] else ""
+        if from_file.intersection(first["loc"]):
+            given = f"{first['loc'][0]} in {file}: "
         raise ConfigError(f"{given}{reason(error)}") from None
 
 

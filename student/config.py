@@ -184,14 +184,12 @@ class TrainConfig(Asking):
         """The options that decide what is learned, as JSON values."""
         return self.model_dump(mode="json", exclude=UNSEEN)
 
-    def load_own_teacher(self) -> Teacher | None:
-        """The teacher that the options name; None where they say none.
+    def load_own_teacher(self) -> Teacher:
+        """The teacher that the options name.
 
         Raises:
             teachers.errors.UserError: as :meth:`load_teacher`, or the calibration is another's.
         """
-        if self.teacher == "none":
-            return None
         return self.load_calibrated(self.teacher, self.calibrate)
 
     def _ledger(self) -> Path | None:

@@ -36,6 +36,9 @@ GATHER_S = 0.05
 """Seconds between questions while stepping: nothing to a model, and a stored label costs half as
 much in a batch of hundreds as in one of sixteen."""
 
+LAST_BATCH_S = 20.0
+"""How long a teacher that is at work is waited for when nobody needs its answers any more."""
+
 UNASKED = -1
 """The row of a state that nobody was asked about."""
 
@@ -102,6 +105,7 @@ class LabelBook:
         self._sent = 0.0
         self._questions: queue.SimpleQueue[list[Question] | None] = queue.SimpleQueue()
         self._answers: dict[int, Label | Failure] = {}
+        self._closing = False
         self._trouble: BaseException | None = None
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._ask, name="teacher", daemon=True)
@@ -156,6 +160,8 @@ class LabelBook:
                 questions += following
             try:
                 for index, answer in self._teacher.ask([each.view for each in questions]):
+                    if self._closing:
+                        return
                     self._answers[questions[index].row] = answer
                     self._keep_spent(max(1, answer.usage.calls))
                 self._keep_spent()
@@ -282,9 +288,11 @@ class LabelBook:
         self._again = set(again.nonzero().squeeze(1).tolist())
 
     def close(self) -> None:
-        """Let the thread end; one that still waits for an answer is not waited for."""
+        """Let the thread end, after the batch that it is at: PyTorch aborts the process where a
+        thread is still computing when Python ends."""
+        self._closing = True
         self._questions.put(None)
-        self._thread.join(timeout=1)
+        self._thread.join(timeout=LAST_BATCH_S)
 
 
 def _why(answer: Label | Failure) -> int:

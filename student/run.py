@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,9 +62,10 @@ def train(config: TrainConfig, teacher: Teacher | None = None) -> TrainResult:
         RunError, CheckpointError: the run's folder can't be used.
         TeacherError: the teacher can't advise on this environment, or could not answer.
     """
-    if teacher is None:
-        teacher = config.load_own_teacher()
-    elif config.teacher == "none":
+    if teacher is None and config.teacher != "none":
+        with closing(config.load_own_teacher()) as own:
+            return train(config, own)
+    if teacher is not None and config.teacher == "none":
         raise ConfigError("the configuration says --teacher none, and a teacher was given")
     reason = teacher.supports(task_for(config.env)) if teacher is not None else None
     if reason is not None:

@@ -51,6 +51,9 @@ def test_train_prints_what_scripts_read(tmp_path: Path, capsys: pytest.CaptureFi
     assert isinstance(evaluation, dict) and {"success", "return", "episodes"} <= set(evaluation)
     assert isinstance(labels, dict) and {"asked", "cached", "failed", "missing"} <= set(labels)
     assert labels["asked"] > 0
+    assert run("labels", "stats", "--json") == 0
+    teachers = last_json(capsys.readouterr().out)["teachers"]
+    assert isinstance(teachers, dict) and teachers["expert"]["parts"][0]["hit_rate"] is not None
 
 
 def test_a_saved_configuration_is_a_configuration(
@@ -64,6 +67,9 @@ def test_a_saved_configuration_is_a_configuration(
 def mistakes(tmp_path: Path) -> list[tuple[str, Sequence[object], str]]:
     typo = tmp_path / "typo.yaml"
     typo.write_text("framse: 10\n")
+    zero, truth = tmp_path / "zero.yaml", tmp_path / "truth.yaml"
+    zero.write_text(f"env: {ENV}\nframes: 0\n")
+    truth.write_text("seed: true\n")
     no_yaml = tmp_path / "no.yaml"
     no_yaml.write_text("a: [")
     file = tmp_path / "file"
@@ -87,6 +93,12 @@ def mistakes(tmp_path: Path) -> list[tuple[str, Sequence[object], str]]:
         ("yaml key", ["train", "--config", typo], "did you mean 'frames'"),
         ("yaml", ["train", "--config", no_yaml], "not YAML"),
         ("yaml file", ["train", "--config", tmp_path / "none.yaml"], "can't be read"),
+        (
+            "yaml value",
+            ["train", "--config", zero],
+            f"frames in {zero}: it should be greater than 0",
+        ),
+        ("yaml truth", ["train", "--config", truth], f"seed in {truth}: it should be a valid int"),
         ("no frames", ["train", "--env", ENV, "--frames", "0"], "--frames 0"),
         ("negative frames", ["train", "--env", ENV, "--frames", "-5"], "--frames -5"),
         ("infinite number", [*train, *new, "--kl-coef", "inf"], "--kl-coef inf"),
@@ -107,7 +119,7 @@ def mistakes(tmp_path: Path) -> list[tuple[str, Sequence[object], str]]:
     ]
 
 
-@pytest.mark.parametrize("index", range(22))
+@pytest.mark.parametrize("index", range(24))
 def test_a_mistake_is_one_sentence(
     index: int,
     tmp_path: Path,

@@ -5,9 +5,13 @@ from __future__ import annotations
 import importlib
 from fnmatch import fnmatchcase
 from functools import cache
+from importlib.metadata import entry_points
 
 from envs.errors import UnknownNameError, UserError
 from envs.task import Task
+
+GROUP = "lvlm2p.tasks"
+"""Entry points of installed packages: modules, or callables, that call :func:`register_task`."""
 
 _TASKS: dict[str, Task] = {}
 
@@ -44,6 +48,8 @@ def task_named(name: str) -> Task:
     """
     _builtin()
     if name not in _TASKS:
+        _installed()
+    if name not in _TASKS:
         raise UnknownNameError("task", name, _TASKS, "Others are made known by register_task.")
     return _TASKS[name]
 
@@ -62,6 +68,9 @@ def task_for(env_id: str) -> Task:
     if module:
         _import(module, env_id)
     task = _match(name)
+    if task is None or name not in gym.registry:
+        _installed()
+        task = _match(name)
     if name not in gym.registry:
         raise UnknownNameError("environment", env_id, covered_ids())
     if task is None:
@@ -101,6 +110,19 @@ def _import(module: str, env_id: str) -> None:
     except Exception as error:  # a module may raise anything, and so does a name that is none
         why = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
         raise UserError(f"environment {env_id!r}: can't import {module!r}: {why}.") from error
+
+
+@cache
+def _installed() -> None:
+    """Make the tasks of other packages known, once: the search takes a tenth of a second."""
+    for point in entry_points(group=GROUP):
+        try:
+            register = point.load()
+            if callable(register):
+                register()
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+            raise UserError(f"the entry point {point.name!r} in {GROUP} fails: {why}.") from error
 
 
 @cache

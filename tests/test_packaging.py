@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -86,7 +87,17 @@ def test_the_teacher_of_the_documentation_teaches(
         sys.modules.pop("my_teacher", None)
 
 
-def test_the_task_of_the_documentation_has_an_entry_point(tmp_path: Path) -> None:
-    (pyproject,) = blocks("tasks.md", "toml")
-    points = tomllib.loads(pyproject)["project"]["entry-points"]
-    assert points == {"lvlm2p.tasks": {"lakes": "lakes"}}
+def test_the_task_of_the_documentation_is_known_to_every_command(tmp_path: Path) -> None:
+    (code,), (pyproject,) = blocks("tasks.md", "python"), blocks("tasks.md", "toml")
+    install(tmp_path, pyproject, code)
+
+    def run(*argv: str) -> str:
+        command = [sys.executable, "-m", "lvlm2p", *argv, "--store", "store"]
+        path = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+        done = subprocess.run(command, cwd=tmp_path, env=path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run("label", "--teacher", "expert", "--env", "FrozenLake-v1", "--out", "labels.parquet")
+    assert "11 rows" in run("labels", "export", "all.parquet")
+    assert "0 bad" in run("labels", "import", "all.parquet")

@@ -70,6 +70,8 @@ def read_run(folder: Path, metrics: Iterable[str]) -> Run:
     try:
         record = json.loads(path.read_bytes())
         config, teacher = dict(record["config"]), record["teacher"]
+        if teacher:
+            config["teacher"] = teacher["name"]  # with --labels, whoever made the labels
         env, seed = config.pop("env"), config.pop("seed")
         args = dict(config.pop("teacher_args"))
         seeds = (seed, args.pop("seed", None))

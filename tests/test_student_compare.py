@@ -107,6 +107,15 @@ def test_a_teacher_whose_prompt_changed_is_another_one(tmp_path: Path) -> None:
     ]
 
 
+def test_a_run_is_named_after_who_made_its_labels(tmp_path: Path) -> None:
+    """With --labels that need not be the --teacher of its options."""
+    run = made(tmp_path / "a", labels="labels.parquet")
+    record = json.loads((run / "versions.json").read_text())
+    record["teacher"]["name"] = "tiny-vl"
+    (run / "versions.json").write_text(json.dumps(record))
+    assert named(run) == {"ppo · tiny-vl": [0]}
+
+
 def test_another_environment_needs_no_other_name(tmp_path: Path) -> None:
     runs = [
         made(tmp_path / "a", fingerprint="a"),

@@ -82,6 +82,8 @@ def train(config: TrainConfig, teacher: Teacher | None = None) -> TrainResult:
         try:
             if config.resume:
                 run.restore()
+                if not run.frames:
+                    bar.say(f"{config.run_dir} has no checkpoint with frames in it: from the start")
             metrics = Metrics(config.run_dir, run.sizes, run.frames)
             try:
                 _train(run, metrics, bar, stop)

@@ -191,13 +191,16 @@ def test_a_dead_server_is_noticed(
 
 
 @BOTH
-def test_an_outage_is_waited_for(httpserver: HTTPServer, name: str) -> None:
+def test_an_outage_is_waited_for(
+    httpserver: HTTPServer, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Nobody's retries are used up: 3 at a time, 20 failures, 3 retries each, and nothing lost."""
     outage = [failing(503, "restarting")] * 20
     script = Script(httpserver, OPENAI, [GOOD] * 5 + outage + [GOOD])
     answers = gpt(httpserver, name=name, concurrency=3, retries=3).label(some_views(20))
     assert {answer.kind for answer in answers} == {"label"}
     assert len(script.requests) == 20 + 20
+    assert capsys.readouterr().err.count("restarting: waiting for the provider to come back") == 1
 
 
 def test_keys_are_used_in_turn_and_a_bad_one_is_put_away(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -174,6 +175,8 @@ class Caller:
             if not self._failing:
                 self._failing_since = entered
             self._failing += 1
+            if self._failing == self.down_after and self._is_down():
+                print(f"{fault}: waiting for the provider to come back", file=sys.stderr)
         else:
             self._failing = 0  # it refuses, so it is there
             self._rejected += fault.kind == "rejected"

@@ -203,15 +203,17 @@ class ChatTeacher(WordsTeacher):
         line = self._line()
         results: SimpleQueue[tuple[int, Answer] | BaseException] = SimpleQueue()
         job = background.submit(self._ask_all(line, views, results.put))
+        awaited = len(views)
         try:
-            for _ in views:
+            while awaited:
                 result = results.get()
                 if isinstance(result, BaseException):
                     raise result
+                awaited -= 1
                 self.count(result[1])
                 yield result
         finally:
-            if not job.done():  # nobody listens any more
+            if awaited:  # nobody listens any more
                 job.cancel()
                 background.see_through(line.caller.settled())
 

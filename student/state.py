@@ -38,7 +38,7 @@ class Saved(BaseModel, extra="forbid"):
     episodes: list[tuple[float, int]]
     teacher_return: float | None
     caught_up_at: int | None
-    counts: dict[str, int | float | None]
+    counts: Counts
     env: dict[str, Any]
     visited: int
     prompts: list[str]
@@ -146,7 +146,7 @@ class Run:
         self.frames, self.seconds = state.frames, state.seconds
         self.episodes.extend(state.episodes)
         self.teacher_return, self.caught_up_at = state.teacher_return, state.caught_up_at
-        self.earlier = Counts(**state.counts)  # type: ignore[arg-type]
+        self.earlier = state.counts
         self.observation = self.env.restore(state.env)
         self.sizes = state.sizes
         if self.visited is not None:

@@ -75,20 +75,17 @@ def fault_of(status: int | None, text: str, headers: Mapping[str, Any], message:
         message: what people are told; scrubbed already.
     """
     wait = wait_of(text, headers)
-    if status is None or status >= 500 or status in (408, 409, 425):
+    if status is None or not 400 <= status < 500 or status in (408, 409, 425):
         return Fault("unavailable", message, wait=wait)
     if status == 429 and not _is_spent(text, wait):
         return Fault("rate_limited", message, wait=wait)
-    if status in (400, 403, 422) and _POLICY.search(text):
+    if status not in (401, 402, 404, 429) and _POLICY.search(text):
         return Fault("refusal", message, blame="request")
     if status in (401, 402, 403, 429) or _BAD_KEY.search(text) or _NO_MONEY.search(text):
         return Fault("rejected", message, blame="key")
     if status == 404 or (status == 400 and _NO_MODEL.search(text)):
         return Fault("rejected", message, blame="model")
-    if 400 <= status < 500:
-        kind: FailureKind = "refusal" if _POLICY.search(text) else "rejected"
-        return Fault(kind, message, blame="request")
-    return Fault("unavailable", message, wait=wait)
+    return Fault("rejected", message, blame="request")
 
 
 def _is_spent(text: str, wait: float | None) -> bool:

@@ -11,6 +11,7 @@ from werkzeug import Request, Response
 
 from envs import View, make_env, view_of
 from prompts import load_prompt
+from teachers import LabelStore, Teacher, load_teacher
 from teachers.chat.reply import Request as Question
 
 KEY = "sk-live-7f3e9a1c5b2d8e4f6a0b"
@@ -138,6 +139,21 @@ class Script:
             made: Callable[[], Response] = answer
             return made()
         return Response(json.dumps(answer), content_type="application/json")
+
+
+OPENAI = "/v1/chat/completions"
+GOOD = openai_body(STATED)
+
+
+def gpt(
+    server: HTTPServer, store: LabelStore | None = None, name: str = "gpt-4v", **options: Any
+) -> Teacher:
+    """A teacher that asks ``server`` in one turn, without examples."""
+    budget = options.pop("budget", None)
+    if name == "qwen-vl-local":
+        server.expect_request("/v1/models").respond_with_json({"data": [{"id": "some-vl"}]})
+    given = {"api_base": server.url_for("/v1"), "prompt": "direct", "shots": 0, **options}
+    return load_teacher(name, options=given, store=store, budget=budget)
 
 
 def failing(status: int, message: str, headers: dict[str, str] | None = None) -> Response:

@@ -1,0 +1,299 @@
+"""The smallest things that can learn: a policy that is a table, a world that follows a script.
+
+What the tests of the updates and of collecting depend on in the shapes of networks, rollouts and
+label books is here; the tests themselves are about numbers. States are numbered from 0. The
+environment has four actions, and a teacher is asked about three of them, in an order of its own.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from envs import Action, Observation, Task, View
+from student import a2c, ppo
+from student.config import TrainConfig
+from student.labels import UNASKED, LabelBook
+from student.rollout import Rollout, collect
+from teachers import Answer
+from tests.support.store import FakeTeacher
+
+ENV_ACTIONS = 4
+
+
+def _never(env: object) -> View:
+    raise AssertionError("the views are written in the script")
+
+
+TASK = Task(
+    name="table",
+    env_ids=("Table-v0",),
+    actions=(Action("stay", 2, "."), Action("go", 0, "."), Action("turn", 3, ".")),
+    rules=".",
+    look=_never,
+)
+
+
+def config(algo: str, **options: Any) -> TrainConfig:
+    """Settings under which plain arithmetic tells the result, unless ``options`` say otherwise."""
+    data = {
+        "env": "MiniGrid-LavaGapS5-v0",
+        "algo": algo,
+        "epochs": 1,
+        "lr": 0.1,
+        "max_grad_norm": 1e6,
+        "kl_target": "soft",
+        "kl_minibatches": 0,
+        "opt_eps": 1e-8,
+    }
+    return TrainConfig.model_validate({**data, **options})
+
+
+# ---------------------------------------------------------------- a policy
+
+
+class TablePolicy(nn.Module):
+    """Logits and a value for each state, each a parameter of its own."""
+
+    actions = ENV_ACTIONS
+
+    def __init__(self, logits: object, values: object) -> None:
+        super().__init__()
+        self.actor = nn.Parameter(torch.tensor(logits, dtype=torch.float32))
+        self.critic = nn.Parameter(torch.tensor(values, dtype=torch.float32))
+
+    def forward(self, cells: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
+        return self.policy(cells, words), self.value(cells, words)
+
+    def policy(self, cells: Tensor, words: Tensor) -> Tensor:
+        return self.actor[cells[:, 0].long()]
+
+    def value(self, cells: Tensor, words: Tensor) -> Tensor:
+        return self.critic[cells[:, 0].long()]
+
+    # what student.network.Actor asks for
+
+    def _read(self, towers: Tensor, missions: Tensor) -> Tensor:
+        return towers
+
+    def _look(self, towers: Tensor, cells: Tensor, which: Tensor) -> Tensor:
+        return towers[:, cells[:, 0].long()]
+
+    def action(self, logits: Tensor) -> Tensor:
+        return logits
+
+    def tables(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Logits (states, actions) and values (states,), as they are now."""
+        return self.actor.detach().numpy().copy(), self.critic.detach().numpy().copy()
+
+
+def improve(
+    policy: TablePolicy,
+    rollout: Rollout,
+    book: LabelBook | None,
+    weight: float,
+    settings: TrainConfig,
+    seed: int = 0,
+) -> dict[str, float]:
+    """One update by plain gradient descent; what it reports."""
+    network: Any = policy
+    optimizer = torch.optim.SGD(policy.parameters(), settings.lr)
+    generator = torch.Generator().manual_seed(seed)
+    update = {"ppo": ppo.update, "a2c": a2c.update}[settings.algo]
+    return update(network, optimizer, rollout, book, weight, settings, generator)
+
+
+# ---------------------------------------------------------------- what was met
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One step of a student, as an update is told of it."""
+
+    state: int
+    action: int
+    old: float
+    """Probability of the action when it was taken."""
+    advantage: float
+    target: float
+    """What the critic should have said."""
+
+
+def rollout_of(frames: Sequence[Frame], rows: Sequence[int] = ()) -> Rollout:
+    """``rows``: each frame's in the label book."""
+
+    def column(values: list[float]) -> Tensor:
+        return torch.tensor(values, dtype=torch.float32)
+
+    advantages = column([frame.advantage for frame in frames])
+    targets = column([frame.target for frame in frames])
+    nothing: Any = None
+    return Rollout(
+        cells=torch.tensor([[frame.state] for frame in frames], dtype=torch.int16),
+        words=torch.ones((len(frames), 1), dtype=torch.int16),
+        actions=torch.tensor([frame.action for frame in frames]),
+        log_probs=column([frame.old for frame in frames]).log(),
+        advantages=advantages,
+        returns=targets,
+        values=targets - advantages,
+        rows=torch.tensor(rows if rows else [UNASKED] * len(frames)),
+        observation=nothing,
+        episode_returns=[],
+        episode_lengths=[],
+    )
+
+
+# ---------------------------------------------------------------- a teacher
+
+
+def view_of_state(state: int) -> View:
+    return View(TASK, bytes([state]), "walk")
+
+
+Answers = Mapping[int, Mapping[str, float] | str]
+"""For each state the probability of each action, or how the teacher fails."""
+
+
+def teacher_of(answers: Answers) -> FakeTeacher:
+    """It refuses to answer about all other states."""
+
+    def answer(view: View, teacher: FakeTeacher) -> Answer:
+        said = answers.get(view.state[0], "refusal")
+        if isinstance(said, str):
+            return teacher.failure_for(view, said)
+        return teacher.label_for(view).model_copy(update={"probabilities": dict(said)})
+
+    return FakeTeacher(answer)
+
+
+def new_book(settings: TrainConfig, teacher: FakeTeacher) -> LabelBook:
+    return LabelBook(settings, teacher, 1, 1, ENV_ACTIONS)
+
+
+def meet(
+    book: LabelBook, states: Sequence[int], entropy: Sequence[float] = (), settle: bool = True
+) -> list[int]:
+    """Rows of these states, which are asked about as the book's rule says."""
+    rows = book.rows(
+        [view_of_state(state) for state in states],
+        np.array([[state] for state in states], np.int16),
+        np.ones((len(states), 1), np.int16),
+        np.array(entropy if entropy else [0.0] * len(states)),
+    )
+    assert not settle or book.settle(threading.Event())
+    return rows
+
+
+# ---------------------------------------------------------------- a world
+
+
+@dataclass(frozen=True)
+class Scripted:
+    """One step that an environment will take, whatever the student does."""
+
+    state: int
+    """Where the step leads; where an episode ends, its last state."""
+    reward: float = 0.0
+    terminated: bool = False
+    truncated: bool = False
+    restart: int = 0
+    """Where the next episode begins, if this one ends."""
+
+
+def see(states: Sequence[int]) -> Observation:
+    grid = np.zeros((len(states), 1, 1, 3), np.uint8)
+    grid[:, 0, 0, 0] = states
+    return Observation(grid, np.zeros((len(states), 2), np.uint8), ["walk"] * len(states))
+
+
+def encode(observation: Observation) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    """The state's number is the only cell, and the mission has one word."""
+    cells = observation.grid[:, 0, 0, :1].astype(np.int16)
+    return cells, np.ones((len(cells), 1), np.int16)
+
+
+class ScriptedEnv:
+    """N environments side by side, one script each; ``taken``: the actions of every step."""
+
+    def __init__(self, starts: Sequence[int], scripts: Sequence[Sequence[Scripted]]) -> None:
+        self.states = list(starts)
+        self.taken: list[list[int]] = []
+        self._scripts = [iter(script) for script in scripts]
+        self._totals = [(0.0, 0)] * len(starts)
+
+    def observe(self) -> Observation:
+        return see(self.states)
+
+    def views(self) -> list[View]:
+        return [view_of_state(state) for state in self.states]
+
+    def step(self, actions: NDArray[Any]) -> Any:
+        self.taken.append([int(action) for action in actions])
+        steps = [next(script) for script in self._scripts]
+        self._totals = [
+            (total + step.reward, length + 1)
+            for (total, length), step in zip(self._totals, steps, strict=True)
+        ]
+        ended = [i for i, step in enumerate(steps) if step.terminated or step.truncated]
+        finished = [self._totals[i] for i in ended]
+        self.states = [step.state for step in steps]
+        for i in ended:
+            self.states[i] = steps[i].restart
+            self._totals[i] = (0.0, 0)
+        return SimpleNamespace(
+            obs=self.observe(),
+            reward=np.array([step.reward for step in steps], np.float64),
+            terminated=np.array([step.terminated for step in steps], np.bool_),
+            truncated=np.array([step.truncated for step in steps], np.bool_),
+            ended=np.array(ended, np.intp),
+            final_obs=see([steps[i].state for i in ended]),
+            returns=np.array([total for total, _ in finished], np.float64),
+            lengths=np.array([length for _, length in finished], np.int64),
+        )
+
+
+def gather(
+    env: ScriptedEnv,
+    policy: TablePolicy,
+    steps: int,
+    book: LabelBook | None = None,
+    *,
+    gamma: float = 0.9,
+    gae_lambda: float = 0.5,
+    seed: int = 0,
+    stop: threading.Event | None = None,
+) -> Rollout | None:
+    """``steps`` steps of the policy in the scripted world."""
+    world: Any = env
+    network: Any = policy
+    encoder: Any = encode
+    return collect(
+        world,
+        env.observe(),
+        network,
+        encoder,
+        book,
+        steps=steps,
+        gamma=gamma,
+        gae_lambda=gae_lambda,
+        generator=torch.Generator().manual_seed(seed),
+        stop=stop or threading.Event(),
+    )
+
+
+def states_of(rollout: Rollout) -> list[int]:
+    """The state of each frame, time first."""
+    return [int(state) for state in rollout.cells[:, 0]]
+
+
+def loop(steps: int, states: Sequence[int]) -> Iterator[Scripted]:
+    """A script that goes round ``states`` and never ends an episode."""
+    return (Scripted(states[(t + 1) % len(states)]) for t in range(steps))

@@ -70,9 +70,9 @@ def helps() -> dict[str, Any]:
         found: dict[str, Any] = {name: options(run(name, "--help")[1]) for name in COMMANDS}
         for name in ON_LABELS:
             found[f"labels {name}"] = options(run("labels", name, "--help")[1])
-        for name in ((), ("labels",)):
-            listed = re.findall(r"^  (\w+) ", run(*name, "--help")[1], re.MULTILINE)
-            found[" ".join(["lvlm2p", *name])] = dict.fromkeys(listed, "command")
+        for words in (["--help"], ["labels", "--help"]):
+            listed = re.findall(r"^  (\w+) ", run(*words)[1], re.MULTILINE)
+            found[" ".join(["lvlm2p", *words])] = dict.fromkeys(listed, "command")
     return found
 
 

@@ -11,7 +11,7 @@ from prompts import load_prompt, prompt_names
 from teachers import Lvlm2pError, load_teacher
 
 TASKS = ("lava-gap", "dynamic-obstacles", "fetch", "go-to-door")
-ELICITS = ("stated", "logprobs", "votes", "choice")
+ELICITS: tuple[Any, ...] = ("stated", "logprobs", "votes", "choice")
 
 WALKS: dict[str, tuple[int, ...]] = {
     "MiniGrid-LavaGapS5-v0": (2, 1, 0),

@@ -77,8 +77,8 @@ def teachers_own(folder: Path) -> str:
     """How often the run's teacher succeeds where its student was measured; "" without one."""
     import yaml
 
-    from student import TrainConfig
-    from student.evaluation import FINAL_SEED, Advised, evaluate
+    from lvlm2p.student import TrainConfig
+    from lvlm2p.student.training.evaluation import FINAL_SEED, Advised, evaluate
 
     config = TrainConfig.model_validate(yaml.safe_load((folder / "config.yaml").read_text()))
     if config.teacher == "none":

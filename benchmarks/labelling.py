@@ -28,13 +28,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from envs import View, sample_states
-from teachers import LabelStore, load_teacher
-from teachers.chat import background
-from teachers.chat.client import import_litellm
-from teachers.chat.options import ChatOptions
-from teachers.chat.teacher import ChatTeacher
-from teachers.context import Context
+from lvlm2p.envs import View, sample_states
+from lvlm2p.teachers import LabelStore, load_teacher
+from lvlm2p.teachers.models.hosted import event_loop as background
+from lvlm2p.teachers.models.hosted.litellm_client import import_litellm
+from lvlm2p.teachers.models.hosted.teacher import ChatTeacher
+from lvlm2p.teachers.models.options import ChatOptions
+from lvlm2p.teachers.plugin import Context
 
 ROOT = Path(__file__).resolve().parent.parent
 ENV = "MiniGrid-GoToDoor-6x6-v0"

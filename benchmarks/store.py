@@ -21,10 +21,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from envs import View, make_env, view_of
-from teachers import Label, LabelStore, StoredTeacher, Teacher, Turn, Usage
-from teachers.labelset.contents import sums
-from teachers.labelset.schema import Entry
+from lvlm2p.envs import View, make_env, view_of
+from lvlm2p.teachers import Label, LabelStore, StoredTeacher, Teacher, Turn, Usage
+from lvlm2p.teachers.labelset.schema import Entry
+from lvlm2p.teachers.store.contents import sums
 
 BATCH = 5_000
 SAID = "The agent is in row 3, column 2, facing up. The red door is in row 0, column 4. " * 8
@@ -87,7 +87,7 @@ def cpu() -> float:
 
 def run(command: list[str], path: Path) -> float:
     """One command line in a process of its own; its peak memory, MB."""
-    front = Path(__file__).parents[1] / "lvlm2p.py"
+    front = Path(__file__).parents[1] / "lvlm2p" / "__main__.py"
     arguments = [sys.executable, str(front), *command, "--store", str(path)]
     child = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(child.pid, 0)

@@ -50,7 +50,7 @@ def speed(run: Callable[[int], object], short: int, long: int) -> float:
 def stepping_ours() -> dict[str, float]:
     import numpy as np
 
-    from envs import VectorEnv
+    from lvlm2p.envs import VectorEnv
 
     env, rng = VectorEnv(ENV, ENVS, 0), np.random.default_rng(0)
     env.reset()
@@ -87,8 +87,8 @@ def _their_env() -> Any:
 
 
 def ours(teacher: str = "none", **options: Any) -> dict[str, float]:
-    from student import TrainConfig, load_student, train
-    from teachers import LabelStore, load_teacher
+    from lvlm2p.student import TrainConfig, load_student, train
+    from lvlm2p.teachers import LabelStore, load_teacher
 
     with tempfile.TemporaryDirectory() as folder:
         store = LabelStore(Path(folder) / "store")

@@ -1,4 +1,4 @@
-"""The root of the error tree. The whole tree is drawn and exported in :mod:`teachers.errors`."""
+"""The root of the error tree; :mod:`lvlm2p.teachers.errors` draws and exports all of it."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ from fnmatch import fnmatchcase
 from functools import cache
 from importlib.metadata import entry_points
 
-from envs.errors import UnknownNameError, UserError
-from envs.task import Task
+from lvlm2p.envs.errors import UnknownNameError, UserError
+from lvlm2p.envs.task import Task
 
 GROUP = "lvlm2p.tasks"
 """Entry points of installed packages: modules, or callables, that call :func:`register_task`."""
@@ -128,7 +128,7 @@ def _installed() -> None:
 @cache
 def _builtin() -> None:
     """Make the shipped tasks known (and MiniGrid's ids with them), once."""
-    from envs.families import FAMILIES
+    from lvlm2p.envs.minigrid.tasks import FAMILIES
 
     for task in FAMILIES:
         _TASKS.setdefault(task.name, task)

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from envs.errors import UserError
-from envs.making import make_env, view_of
-from envs.planner import may_enter
-from envs.registry import task_for
-from envs.snapshot import GOAL, STEPS, decode_state
-from envs.view import View
+from lvlm2p.envs.errors import UserError
+from lvlm2p.envs.make import make_env, view_of
+from lvlm2p.envs.minigrid.planner import may_enter
+from lvlm2p.envs.minigrid.state import GOAL, STEPS, decode_state
+from lvlm2p.envs.registry import task_for
+from lvlm2p.envs.view import View
 
 if TYPE_CHECKING:
     import gymnasium as gym
@@ -53,7 +53,7 @@ def sample_states(
         stratified: as many from each planner distance as there are, the shortfall from the others.
         on_shortfall: called with the number of states and of frames played where the play found
             fewer than ``n``.
-        kwargs: for :func:`~envs.make_env`.
+        kwargs: for :func:`~lvlm2p.envs.make_env`.
 
     Raises:
         UserError: ``all`` for a task that is too large or moves by itself; no planner where one is

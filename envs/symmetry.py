@@ -11,10 +11,10 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
-from envs.errors import UserError
-from envs.snapshot import EMPTY, EMPTY_CELL, Snapshot, decode_state
-from envs.task import Symmetry
-from envs.view import View
+from lvlm2p.envs.errors import UserError
+from lvlm2p.envs.minigrid.state import EMPTY, EMPTY_CELL, Snapshot, decode_state
+from lvlm2p.envs.task import Symmetry
+from lvlm2p.envs.view import View
 
 MOST_IMAGES = 10_000
 

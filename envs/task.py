@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from envs.errors import UnknownNameError, UserError
+from lvlm2p.envs.errors import UnknownNameError, UserError
 
 if TYPE_CHECKING:
     import gymnasium as gym
     import numpy as np
     from numpy.typing import NDArray
 
-    from envs.view import View
+    from lvlm2p.envs.view import View
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import gymnasium as gym
 import numpy as np
 
-from envs.errors import UserError
-from envs.fast import KeptGrid
-from envs.making import make_env
-from envs.registry import task_for
-from envs.rooms import KNOWN, start_episode
-from envs.task import Task
-from envs.view import View
+from lvlm2p.envs.errors import UserError
+from lvlm2p.envs.make import make_env
+from lvlm2p.envs.minigrid.fast_reset import KNOWN, start_episode
+from lvlm2p.envs.minigrid.observation import KeptGrid
+from lvlm2p.envs.registry import task_for
+from lvlm2p.envs.task import Task
+from lvlm2p.envs.view import View
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -94,7 +94,7 @@ class VectorEnv:
         env_id: a Gymnasium id that a task covers.
         n: how many.
         seed: decides every episode.
-        kwargs: for :func:`~envs.make_env`.
+        kwargs: for :func:`~lvlm2p.envs.make_env`.
 
     Raises:
         UserError: the id is unknown, its actions are not discrete, or nobody says how a student
@@ -317,7 +317,7 @@ def _bare(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
     """``env`` without the wrappers that only observe or check."""
     from gymnasium.wrappers import OrderEnforcing
 
-    from envs.fast import FullGrid
+    from lvlm2p.envs.minigrid.observation import FullGrid
 
     while isinstance(env, FullGrid | OrderEnforcing):
         env = env.env

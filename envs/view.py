@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from envs.errors import UserError
-from envs.task import ImageStyle, Task
+from lvlm2p.envs.errors import UserError
+from lvlm2p.envs.task import ImageStyle, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -98,7 +98,7 @@ class View:
             UnknownNameError: nobody has registered its task.
             UserError: the data are not a view's.
         """
-        from envs.registry import task_named
+        from lvlm2p.envs.registry import task_named
 
         try:
             name, mission, carrying = data["task"], data["mission"], data["carrying"]

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import get_args
 
-from envs import Lvlm2pError, View, covered_ids, make_env, task_for, task_named, view_of
-from prompts.conversation import Conversation, Message, pictures, plain_text
-from prompts.prompt import Elicit, load_prompt, prompt_names
+from lvlm2p.envs import Lvlm2pError, View, covered_ids, make_env, task_for, task_named, view_of
+from lvlm2p.prompts.conversation import Conversation, Message, pictures, plain_text
+from lvlm2p.prompts.prompt import Elicit, load_prompt, prompt_names
 
 
 def main() -> int:

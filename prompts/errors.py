@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from envs.errors import UserError
+from lvlm2p.envs.errors import UserError
 
 
 class PromptError(UserError):

@@ -14,9 +14,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from envs import ImageStyle, Task, UserError, View
-from prompts.errors import PromptError
-from prompts.schema import Analysis, action_model, probabilities_json
+from lvlm2p.envs import ImageStyle, Task, UserError, View
+from lvlm2p.prompts.errors import PromptError
+from lvlm2p.prompts.schema import Analysis, action_model, probabilities_json
 
 POOLS = Path(__file__).parent / "examples"
 """The pools that come with this package."""

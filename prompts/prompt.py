@@ -21,12 +21,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from envs import ImageStyle, Task, View
-from envs.errors import UnknownNameError
-from prompts.conversation import Conversation, Message, Question, user_message
-from prompts.errors import PromptError
-from prompts.examples import Example, load_examples
-from prompts.schema import (
+from lvlm2p.envs import ImageStyle, Task, View
+from lvlm2p.envs.errors import UnknownNameError
+from lvlm2p.prompts.conversation import Conversation, Message, Question, user_message
+from lvlm2p.prompts.errors import PromptError
+from lvlm2p.prompts.examples import Example, load_examples
+from lvlm2p.prompts.schema import (
     Analysis,
     action_model,
     analysis_json,
@@ -35,7 +35,7 @@ from prompts.schema import (
     letters,
     probabilities_json,
 )
-from prompts.templates import PICTURE, Templates
+from lvlm2p.prompts.templates import PICTURE, Templates
 
 Elicit = Literal["stated", "logprobs", "votes", "choice"]
 """What the last question asks for: a probability for each action, a letter, or one action."""

@@ -17,8 +17,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from envs import Task
-from prompts.errors import PromptError
+from lvlm2p.envs import Task
+from lvlm2p.prompts.errors import PromptError
 
 Direction = Literal["right", "down", "left", "up"]
 

@@ -10,7 +10,7 @@ import jinja2
 import jinja2.meta
 import jinja2.sandbox
 
-from prompts.errors import PromptError
+from lvlm2p.prompts.errors import PromptError
 
 PICTURE = "\x00picture\x00"
 """What ``{{ picture }}`` renders to: the place in a text where the picture goes."""

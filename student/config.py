@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from student.ask import parse_ask
-from teachers.asking import Asking
+from lvlm2p.student.learn.ask import parse_ask
+from lvlm2p.teachers.options import Asking
 
 if TYPE_CHECKING:
-    from teachers import Teacher
+    from lvlm2p.teachers import Teacher
 
 WHO_IS_ASKED = ("offline", "on_miss", "budget_usd", "budget_calls", "retry_failures")
 """Options that may differ when a run is resumed: with others than before, it asks once more about
@@ -160,7 +160,7 @@ class TrainConfig(Asking):
     @field_validator("env")
     @classmethod
     def _known_environment(cls, env: str) -> str:
-        from envs import task_for
+        from lvlm2p.envs import task_for
 
         task_for(env)
         return env

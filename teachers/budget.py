@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
 
-from teachers.errors import RunError
+from lvlm2p.teachers.errors import RunError
 
 RECORD = 160
 """Bytes of a ledger, the same for all numbers, so that a new one covers the old one."""

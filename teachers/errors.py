@@ -14,13 +14,13 @@
         ├── MissingLabelsError     offline, and the store lacks labels
         └── AnswerError            one answer is of no use; becomes a Failure, never reaches a user
 
-Whatever a provider does wrong while a run is under way is a :class:`teachers.label.Failure`,
+Whatever a provider does wrong while a run is under way is a :class:`lvlm2p.teachers.label.Failure`,
 a value and not an exception: it is counted, masked and shown.
 """
 
 from __future__ import annotations
 
-from envs.errors import Lvlm2pError, UnknownNameError, UserError
+from lvlm2p.envs.errors import Lvlm2pError, UnknownNameError, UserError
 
 __all__ = [
     "AnswerError",

@@ -13,10 +13,10 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from envs import Task, View
-from teachers.context import Context, Status, fingerprint_of
-from teachers.label import Answer, Failure, Label
-from teachers.teacher import Counts, Teacher
+from lvlm2p.envs import Task, View
+from lvlm2p.teachers.label import Answer, Failure, Label
+from lvlm2p.teachers.plugin import Context, Status, fingerprint_of
+from lvlm2p.teachers.teacher import Counts, Teacher
 
 
 class _Computed(Teacher):
@@ -79,12 +79,12 @@ class ExpertTeacher(_Computed):
 
     @classmethod
     def build(cls, name: str, options: Options, context: Context) -> Teacher:
-        """See :mod:`teachers.context`."""
+        """See :mod:`lvlm2p.teachers.plugin`."""
         return cls(options, name)
 
     @classmethod
     def status(cls, name: str) -> Status:
-        """See :mod:`teachers.context`."""
+        """See :mod:`lvlm2p.teachers.plugin`."""
         note = "a planner, not a model: reads the simulator's state, looks at no picture"
         return Status(name, "exact planner", ("exact",), 0.0, ready=True, note=note)
 
@@ -125,12 +125,12 @@ class RandomTeacher(_Computed):
 
     @classmethod
     def build(cls, name: str, options: BaseModel, context: Context) -> Teacher:
-        """See :mod:`teachers.context`."""
+        """See :mod:`lvlm2p.teachers.plugin`."""
         return cls(name)
 
     @classmethod
     def status(cls, name: str) -> Status:
-        """See :mod:`teachers.context`."""
+        """See :mod:`lvlm2p.teachers.plugin`."""
         note = "a baseline: every action equally likely"
         return Status(name, "chance", ("exact",), 0.0, ready=True, note=note)
 

@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from envs import Task
-from teachers.errors import AnswerError
+from lvlm2p.envs import Task
+from lvlm2p.teachers.errors import AnswerError
 
 Elicitation = Literal["stated", "logprobs", "votes", "choice", "exact"]
 """How the probabilities were obtained. ``exact``: computed, not asked (the planner)."""

@@ -5,7 +5,7 @@ A third party adds a teacher with three lines in its own ``pyproject.toml``::
     [project.entry-points."lvlm2p.teachers"]
     my-teacher = "my_package:MyTeacher"
 
-and a class as described in :mod:`teachers.context`. Nothing is imported before it is used.
+and a class as described in :mod:`lvlm2p.teachers.plugin`. Nothing is imported before it is used.
 """
 
 from __future__ import annotations
@@ -19,34 +19,34 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from teachers.context import Context, Status
-from teachers.errors import (
+from lvlm2p.teachers.errors import (
     ConfigError,
     Lvlm2pError,
     TeacherNotReadyError,
     UnknownNameError,
 )
+from lvlm2p.teachers.plugin import Context, Status
 
 if TYPE_CHECKING:
     from rich.console import Group
 
-    from teachers.budget import Budget
-    from teachers.store import LabelStore
-    from teachers.teacher import Teacher
+    from lvlm2p.teachers.budget import Budget
+    from lvlm2p.teachers.store.store import LabelStore
+    from lvlm2p.teachers.teacher import Teacher
 
 GROUP = "lvlm2p.teachers"
 """The entry-point group of third parties."""
 
 BUILTIN: dict[str, tuple[str, str]] = {
-    "expert": ("teachers.expert", "ExpertTeacher"),
-    "random": ("teachers.expert", "RandomTeacher"),
-    "tiny-vl": ("teachers.tiny_vl", "TinyVLTeacher"),
-    "gemini": ("teachers.chat", "ChatTeacher"),
-    "gpt-4v": ("teachers.chat", "ChatTeacher"),
-    "claude": ("teachers.chat", "ChatTeacher"),
-    "qwen-vl-local": ("teachers.chat", "ChatTeacher"),
-    "qwen-vl-hf": ("teachers.chat", "TransformersTeacher"),
-    "litellm": ("teachers.chat", "ChatTeacher"),
+    "expert": ("lvlm2p.teachers.expert", "ExpertTeacher"),
+    "random": ("lvlm2p.teachers.expert", "RandomTeacher"),
+    "tiny-vl": ("lvlm2p.teachers.models.local.tiny_vl", "TinyVLTeacher"),
+    "gemini": ("lvlm2p.teachers.models.hosted.teacher", "ChatTeacher"),
+    "gpt-4v": ("lvlm2p.teachers.models.hosted.teacher", "ChatTeacher"),
+    "claude": ("lvlm2p.teachers.models.hosted.teacher", "ChatTeacher"),
+    "qwen-vl-local": ("lvlm2p.teachers.models.hosted.teacher", "ChatTeacher"),
+    "qwen-vl-hf": ("lvlm2p.teachers.models.local.teacher", "TransformersTeacher"),
+    "litellm": ("lvlm2p.teachers.models.hosted.teacher", "ChatTeacher"),
 }
 """Name -> (module, class). ``litellm`` is written ``litellm:<provider/model>``."""
 
@@ -91,7 +91,7 @@ def load_teacher(
     checked = _options(name, teacher_class, options or {})
     teacher: Teacher = teacher_class.build(name, checked, Context(store, budget, sample))
     if store is not None:
-        from teachers.stored import StoredTeacher
+        from lvlm2p.teachers.wrappers.stored import StoredTeacher
 
         teacher = StoredTeacher(
             teacher,
@@ -102,7 +102,7 @@ def load_teacher(
             retry_failures=retry_failures,
         )
     if symmetry == "canonical":
-        from teachers.symmetry import CanonicalTeacher
+        from lvlm2p.teachers.wrappers.symmetric import CanonicalTeacher
 
         teacher = CanonicalTeacher(teacher)
     return teacher

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from envs import Task, View
-from teachers.label import Answer, Failure, Label
+from lvlm2p.envs import Task, View
+from lvlm2p.teachers.label import Answer, Failure, Label
 
 
 @dataclass
@@ -118,7 +118,7 @@ class Teacher(ABC):
         """Yield ``(index into views, answer)`` once for each view, in any order, as they come.
 
         Trouble with a provider is yielded as a Failure, never raised; what is raised
-        (:class:`teachers.errors.TeacherError`) means that no view at all can be answered.
+        (:class:`lvlm2p.teachers.errors.TeacherError`) means that no view at all can be answered.
         """
 
     def label(self, views: Sequence[View]) -> list[Label | Failure]:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from safetensors.numpy import load_file
 
-import lvlm2p
+from lvlm2p import cli
 
 ENV = "MiniGrid-LavaGapS5-v0"
 SMALL = ("--env", ENV, "--frames", "128", "--n-envs", "4", "--n-steps", "16", "--seed", "1",
@@ -23,7 +23,7 @@ SMALL = ("--env", ENV, "--frames", "128", "--n-envs", "4", "--n-steps", "16", "-
 
 def run(*argv: object) -> int:
     try:
-        return lvlm2p.main([str(arg) for arg in argv])
+        return cli.main([str(arg) for arg in argv])
     except SystemExit as stop:  # tyro's own: --help, an unknown flag
         return int(stop.code or 0)
 

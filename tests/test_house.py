@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FLOORS = ("envs", "prompts", "teachers", "student", "lvlm2p")
+FLOORS = ("envs", "prompts", "teachers", "student", "cli")
 # The commands of teachers/ that act in environments, not only look at views.
 ACTING = ("teachers/evaluation", "teachers/labelling")
 # What a student may know of teachers: the interface, never who answered.
-INTERFACE = {"teachers.asking", "teachers.errors", "teachers.label", "teachers.teacher"}
+INTERFACE = {"teachers.options", "teachers.errors", "teachers.label", "teachers.teacher"}
 # What a teacher may know of environments: never how to act in them.
 VIEWED = {"Task", "View", "canonical", "task_named"}
 HEAVY = ("torch", "litellm", "transformers", "ray", "gymnasium", "minigrid", "matplotlib")
@@ -24,17 +26,22 @@ HEAVY = ("torch", "litellm", "transformers", "ray", "gymnasium", "minigrid", "ma
 def sources() -> Iterator[Path]:
     for floor in FLOORS[:-1]:
         yield from (ROOT / floor).rglob("*.py")
-    yield ROOT / "lvlm2p.py"
+    yield ROOT / "lvlm2p" / "cli.py"
 
 
 def imports(path: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Each ``(module, names)`` that a file imports, wherever in the file."""
+    """Each ``(module, names)`` of ours that a file imports, wherever in the file; the module's name
+    without ``lvlm2p.`` before it."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from ((alias.name, ()) for alias in node.names)
+            for alias in node.names:
+                assert not alias.name.startswith("lvlm2p"), f"{path}: say from ... import"
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            yield node.module or "", tuple(alias.name for alias in node.names)
+            package, _, module = (node.module or "").partition(".")
+            assert package not in FLOORS, f"{path}: {node.module} is lvlm2p.{node.module}"
+            if package == "lvlm2p":
+                yield module, tuple(alias.name for alias in node.names)
 
 
 def place(path: Path) -> str:
@@ -43,7 +50,9 @@ def place(path: Path) -> str:
 
 def test_imports_only_run_downwards() -> None:
     for path in sources():
-        floor = FLOORS.index(place(path).partition("/")[0].removesuffix(".py"))
+        floor = FLOORS.index(
+            place(path).removeprefix("lvlm2p/").partition("/")[0].removesuffix(".py")
+        )
         for module, _ in imports(path):
             room = module.partition(".")[0]
             if room in FLOORS:
@@ -75,9 +84,9 @@ def test_a_student_never_knows_who_answered() -> None:
 @pytest.mark.parametrize("argv", [["--help"], ["train", "--help"], ["evaluate", "--help"]])
 def test_help_loads_nothing_heavy(argv: list[str]) -> None:
     code = (
-        "import sys, lvlm2p\n"
+        "import sys; from lvlm2p import cli\n"
         "try:\n"
-        f"    lvlm2p.main({argv!r})\n"
+        f"    cli.main({argv!r})\n"
         "except SystemExit: pass\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
     )
@@ -91,12 +100,15 @@ def test_no_source_file_is_long() -> None:
     assert not long
 
 
-@pytest.mark.parametrize("package", ["envs", "prompts", "teachers", "student"])
+@pytest.mark.parametrize("package", FLOORS[:-1])
 def test_what_is_exported_exists(package: str) -> None:
-    module = __import__(package)
-    assert len(module.__all__) == len(set(module.__all__))
+    module = importlib.import_module(f"lvlm2p.{package}")
+    assert list(module.__all__) == sorted(set(module.__all__))
     for name in module.__all__:
-        assert getattr(module, name) is not None, f"{package}.{name}"
+        found = getattr(module, name)
+        assert found is not None and not isinstance(found, ModuleType), f"{package}.{name}"
+    with pytest.raises(AttributeError, match="Nobody"):
+        _ = module.Nobody
 
 
 def test_nothing_reads_pickles_or_evaluates_text() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-import lvlm2p
+from lvlm2p import cli
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("envs", "prompts", "teachers", "student")
@@ -30,13 +31,18 @@ def tracked(*paths: str) -> set[str]:
 def test_the_wheel_holds_every_data_file(tmp_path: Path) -> None:
     for name in tracked():  # a copy, since a build folder left in the tree would leak into it
         (tmp_path / "source" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "source" / name).write_bytes((ROOT / name).read_bytes())
+        shutil.copy(ROOT / name, tmp_path / "source" / name)
+    for name in PACKAGES:
+        (tmp_path / "source" / "lvlm2p" / name).symlink_to(f"../{name}")
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir"]
     done = subprocess.run([*command, tmp_path, tmp_path / "source"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     (wheel,) = tmp_path.glob("lvlm2p-*.whl")
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assert held == tracked(*PACKAGES, "lvlm2p.py"), "see package-data in pyproject.toml"
+    ours = {f"lvlm2p/{name}" for name in tracked(*PACKAGES)} | tracked(
+        "lvlm2p/*.py", "lvlm2p/py.typed"
+    )
+    assert held == ours, "see package-data in pyproject.toml"
 
 
 def blocks(page: str, kind: str) -> list[str]:
@@ -69,12 +75,12 @@ def test_the_teacher_of_the_documentation_teaches(
 
     def label(*options: str) -> dict[str, int]:
         ask = ["label", "--teacher", "my-teacher", "--env", "MiniGrid-LavaGapS5-v0", *options]
-        assert lvlm2p.main([*ask, "--states", "20", "--json"]) == 0
+        assert cli.main([*ask, "--states", "20", "--json"]) == 0
         counts: dict[str, int] = json.loads(capsys.readouterr().out)["labels"]
         return counts
 
     try:
-        assert lvlm2p.main(["teachers", "--json"]) == 0
+        assert cli.main(["teachers", "--json"]) == 0
         rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["teachers"]}
         assert rows["my-teacher"]["ready"] and rows["my-teacher"]["usd_per_1000"] == 0.0
         first = label("--budget-calls", "5")
@@ -82,7 +88,7 @@ def test_the_teacher_of_the_documentation_teaches(
         rest = label()
         assert (rest["asked"], rest["cached"], rest["failed"]) == (15, 5, 0)
         assert label("-T", "sure=0.9")["asked"] == 20
-        assert lvlm2p.main(["label", "--teacher", "my-teacher", "--env", "x", "-T", "sre=1"]) == 2
+        assert cli.main(["label", "--teacher", "my-teacher", "--env", "x", "-T", "sre=1"]) == 2
     finally:
         sys.modules.pop("my_teacher", None)
 

@@ -34,10 +34,10 @@ def train_in(python: Path, folder: Path) -> None:
         cwd=folder,
     )  # fmt: skip
     assert (folder / "run" / "student.safetensors").exists()
-    where = call(python, "-c", "import prompts; print(prompts.__file__)", cwd=folder)
+    where = call(python, "-c", "import lvlm2p.prompts as it; print(it.__file__)", cwd=folder)
     assert str(folder) in where
     code = (
-        "from envs import tasks; from prompts import load_prompt\n"
+        "from lvlm2p.envs import tasks; from lvlm2p.prompts import load_prompt\n"
         "for task in tasks(): load_prompt('two-turn', task, shots=16)"
     )
     call(python, "-c", code, cwd=folder)

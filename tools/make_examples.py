@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from envs import ImageStyle, Plan, Task, View, covered_ids, make_env, sample_states, task_for
-from prompts import Analysis, Example
-from prompts.examples import POOLS, pool_json
+from lvlm2p.envs import ImageStyle, Plan, Task, View, covered_ids, make_env, sample_states, task_for
+from lvlm2p.prompts import Analysis, Example
+from lvlm2p.prompts.examples import POOLS, pool_json
 
 STYLE = ImageStyle(tile=32, margins=True)
 LARGEST = 8

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from envs import View, make_env, view_of
-from teachers.evaluation import intervals
-from teachers.evaluation.measures import choice
-from teachers.evaluation.questions import Questioner, Tick
-from teachers.evaluation.results import Acting
-from teachers.label import Answer, Label
+from lvlm2p.envs import View, make_env, view_of
+from lvlm2p.teachers.evaluation import intervals
+from lvlm2p.teachers.evaluation.measures import choice
+from lvlm2p.teachers.evaluation.questions import Questioner, Tick
+from lvlm2p.teachers.evaluation.results import Acting
+from lvlm2p.teachers.label import Answer, Label
 
 if TYPE_CHECKING:
     import gymnasium as gym

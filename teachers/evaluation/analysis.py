@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from envs import View
-from teachers.evaluation import intervals
-from teachers.evaluation.results import AnalysisScores, Estimate
-from teachers.label import Label
+from lvlm2p.envs import View
+from lvlm2p.teachers.evaluation import intervals
+from lvlm2p.teachers.evaluation.results import AnalysisScores, Estimate
+from lvlm2p.teachers.label import Label
 
 FIELDS = ("agent_row", "agent_column", "agent_direction", "target", "ahead")
 DECISIVE = FIELDS[:4]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from teachers.asking import Asking
+from lvlm2p.teachers.options import Asking
 
 
 class EvaluateConfig(Asking):

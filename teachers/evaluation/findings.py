@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
-from teachers.evaluation import intervals
-from teachers.evaluation.measures import Bools, Floats, choice, top1
-from teachers.evaluation.results import (
+from lvlm2p.teachers.evaluation import intervals
+from lvlm2p.teachers.evaluation.measures import Bools, Floats, choice, top1
+from lvlm2p.teachers.evaluation.results import (
     AnalysisScores,
     Estimate,
     Finding,

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from teachers.evaluation.results import Estimate
+from lvlm2p.teachers.evaluation.results import Estimate
 
 Z = 1.959963984540054
 """The 97.5% point of the normal distribution."""

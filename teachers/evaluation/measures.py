@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from teachers.calibrate import FLOOR
-from teachers.evaluation.results import Bin
+from lvlm2p.teachers.evaluation.results import Bin
+from lvlm2p.teachers.wrappers.calibrated import FLOOR
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -42,7 +42,7 @@ def mass(p: Floats, optimal: Bools) -> Floats:
 def nll(p: Floats, optimal: Bools) -> Floats:
     """(n,) -log of the mass on the optimal set, in nats.
 
-    The mass is floored (``teachers.calibrate.FLOOR``): a stated 0 costs 6.9 nats, not infinity,
+    The mass is floored (``calibrated.FLOOR``): a stated 0 costs 6.9 nats, not infinity,
     since models state 0 where they mean "hardly".
     """
     return np.asarray(-np.log(np.clip(mass(p, optimal), FLOOR, 1.0)), dtype=np.float64)

@@ -8,24 +8,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from teachers.evaluation import intervals, measures
-from teachers.evaluation.acting import How, act
-from teachers.evaluation.analysis import score_analyses
-from teachers.evaluation.findings import find
-from teachers.evaluation.probes import probe
-from teachers.evaluation.questions import Questioner
-from teachers.evaluation.results import (
+from lvlm2p.teachers.evaluation import intervals, measures
+from lvlm2p.teachers.evaluation.acting import How, act
+from lvlm2p.teachers.evaluation.analysis import score_analyses
+from lvlm2p.teachers.evaluation.findings import find
+from lvlm2p.teachers.evaluation.probes import probe
+from lvlm2p.teachers.evaluation.questions import Questioner
+from lvlm2p.teachers.evaluation.results import (
     Acting,
     Cost,
     Evaluation,
     Probes,
 )
-from teachers.evaluation.scores import Scores
-from teachers.evaluation.states import Case
-from teachers.evaluation.temperature import fit_temperature
-from teachers.evaluation.verdict import judge_teacher
-from teachers.label import Answer, Label
-from teachers.teacher import Teacher
+from lvlm2p.teachers.evaluation.scores import Scores
+from lvlm2p.teachers.evaluation.states import Case
+from lvlm2p.teachers.evaluation.temperature import fit_temperature
+from lvlm2p.teachers.evaluation.verdict import judge_teacher
+from lvlm2p.teachers.label import Answer, Label
+from lvlm2p.teachers.teacher import Teacher
 
 Progress = Callable[[str, int, int], None]
 """Told (what is going on, done, total)."""

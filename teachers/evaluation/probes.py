@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from envs import View
-from teachers.evaluation import intervals
-from teachers.evaluation.measures import same_choice, total_variation
-from teachers.evaluation.questions import Questioner, Tick
-from teachers.evaluation.results import Probe, Probes
-from teachers.label import Answer, Label
+from lvlm2p.envs import View
+from lvlm2p.teachers.evaluation import intervals
+from lvlm2p.teachers.evaluation.measures import same_choice, total_variation
+from lvlm2p.teachers.evaluation.questions import Questioner, Tick
+from lvlm2p.teachers.evaluation.results import Probe, Probes
+from lvlm2p.teachers.label import Answer, Label
 
 
 @dataclass(frozen=True)

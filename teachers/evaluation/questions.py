@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from envs import View
-from teachers.label import Answer
-from teachers.teacher import Teacher
+from lvlm2p.envs import View
+from lvlm2p.teachers.label import Answer
+from lvlm2p.teachers.teacher import Teacher
 
 Tick = Callable[[int, int], None]
 """Told (done, total) as answers come."""

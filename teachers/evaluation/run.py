@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from envs import Task, UserError, View, covered_ids, task_for
-from teachers.errors import ConfigError, RunError
-from teachers.evaluation import intervals
-from teachers.evaluation.config import EvaluateConfig
-from teachers.evaluation.measures import same_choice, total_variation
-from teachers.evaluation.measuring import Course, Measured, Progress, measure
-from teachers.evaluation.results import Agreement, Estimate, Evaluation, Results
-from teachers.evaluation.states import Case, draw_states, load_states
-from teachers.expert import ExpertTeacher, RandomTeacher
-from teachers.label import Answer, Label, tool_version
-from teachers.progress import say
-from teachers.teacher import Teacher
+from lvlm2p.envs import Task, UserError, View, covered_ids, task_for
+from lvlm2p.teachers.errors import ConfigError, RunError
+from lvlm2p.teachers.evaluation import intervals
+from lvlm2p.teachers.evaluation.config import EvaluateConfig
+from lvlm2p.teachers.evaluation.measures import same_choice, total_variation
+from lvlm2p.teachers.evaluation.measuring import Course, Measured, Progress, measure
+from lvlm2p.teachers.evaluation.results import Agreement, Estimate, Evaluation, Results
+from lvlm2p.teachers.evaluation.states import Case, draw_states, load_states
+from lvlm2p.teachers.expert import ExpertTeacher, RandomTeacher
+from lvlm2p.teachers.label import Answer, Label, tool_version
+from lvlm2p.teachers.progress import say
+from lvlm2p.teachers.teacher import Teacher
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -67,13 +67,13 @@ class Report:
 
     def summary(self) -> RenderableType:
         """The table and the verdicts, for a terminal."""
-        from teachers.evaluation.report.terminal import summarise
+        from lvlm2p.teachers.evaluation.report.terminal import summarise
 
         return summarise(self.results)
 
     def write(self, out: Path) -> None:
         """Write index.html, report.json, report.md, labels.parquet and states.jsonl."""
-        from teachers.evaluation.report.write import write_report
+        from lvlm2p.teachers.evaluation.report.write import write_report
 
         write_report(self, out)
 
@@ -90,7 +90,7 @@ def evaluate(config: EvaluateConfig, load: Load, progress: Progress | None = Non
         UserError: an unknown name, an unusable state set or output folder.
         TeacherError: a teacher that can't answer at all.
     """
-    from teachers.evaluation.report.terminal import progress_bar
+    from lvlm2p.teachers.evaluation.report.terminal import progress_bar
 
     _check_out(config.out)
     cases = _cases(config)

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from teachers.evaluation import intervals, measures
-from teachers.evaluation.measures import Bools, Floats
-from teachers.evaluation.results import Bin, Confusion, Estimate, Stratum
-from teachers.evaluation.states import Case, optimal_sets
-from teachers.label import Answer, Label
+from lvlm2p.teachers.evaluation import intervals, measures
+from lvlm2p.teachers.evaluation.measures import Bools, Floats
+from lvlm2p.teachers.evaluation.results import Bin, Confusion, Estimate, Stratum
+from lvlm2p.teachers.evaluation.states import Case, optimal_sets
+from lvlm2p.teachers.label import Answer, Label
 
 
 class Scores:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from envs import Plan, UserError, View, sample_states, task_for
-from teachers.errors import LabelFileError
-from teachers.evaluation.measures import Bools
+from lvlm2p.envs import Plan, UserError, View, sample_states, task_for
+from lvlm2p.teachers.errors import LabelFileError
+from lvlm2p.teachers.evaluation.measures import Bools
 
 
 @dataclass(frozen=True)

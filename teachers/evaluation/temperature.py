@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from teachers.calibrate import temper
-from teachers.evaluation.measures import Bools, Floats, nll
-from teachers.evaluation.results import Temperature
+from lvlm2p.teachers.evaluation.measures import Bools, Floats, nll
+from lvlm2p.teachers.evaluation.results import Temperature
+from lvlm2p.teachers.wrappers.calibrated import temper
 
 LOWEST, HIGHEST = 0.1, 10.0
 MINIMUM = 20

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from teachers.evaluation.findings import percent, ranged
-from teachers.evaluation.results import Acting, Estimate, Verdict
+from lvlm2p.teachers.evaluation.findings import percent, ranged
+from lvlm2p.teachers.evaluation.results import Acting, Estimate, Verdict
 
 STRONG, USEFUL = 0.85, 0.5
 """Acting success from which distillation helped, without further care and with lambda ending."""

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from teachers.errors import ConfigError, LabelFileError
-from teachers.label import Label
-from teachers.labelset.contents import Choice, count, entries, nothing_chosen
-from teachers.labelset.parquet import read_rows, write_labels
-from teachers.labelset.schema import Entry, from_row
-from teachers.progress import counted
-from teachers.rows import chunks, name_of
-from teachers.store import LabelStore
+from lvlm2p.teachers.errors import ConfigError, LabelFileError
+from lvlm2p.teachers.label import Label
+from lvlm2p.teachers.labelset.parquet import read_rows, write_labels
+from lvlm2p.teachers.labelset.schema import Entry, from_row
+from lvlm2p.teachers.progress import counted
+from lvlm2p.teachers.store.contents import Choice, count, entries, nothing_chosen
+from lvlm2p.teachers.store.rows import chunks, name_of
+from lvlm2p.teachers.store.store import LabelStore
 
 BATCH = 1_000
 """Rows of one transaction."""

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from teachers.errors import LabelFileError
-from teachers.labelset.paths import writable_file
-from teachers.labelset.schema import REQUIRED, SCHEMA, Entry, schema, to_row
+from lvlm2p.teachers.errors import LabelFileError
+from lvlm2p.teachers.labelset.paths import writable_file
+from lvlm2p.teachers.labelset.schema import REQUIRED, SCHEMA, Entry, schema, to_row
 
 GROUP_ROWS = 5_000
 """Rows of a row group: what is in memory at once."""
@@ -61,7 +61,7 @@ def write_labels(path: Path, entries: Iterable[Entry], images: bool = False) -> 
 def read_rows(
     path: Path, leave_out: Sequence[str] = (), keep: Sequence[str] = SCHEMA.names
 ) -> Iterator[dict[str, Any]]:
-    """The rows of a label set, unchecked (see :func:`teachers.labelset.schema.from_row`).
+    """The rows of a label set, unchecked (see :func:`lvlm2p.teachers.labelset.schema.from_row`).
 
     ``path`` is a file, or a folder whose ``.parquet`` files make up the set.
 

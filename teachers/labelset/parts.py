@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from teachers.errors import LabelFileError
-from teachers.labelset.schema import Entry, schema, to_row
+from lvlm2p.teachers.errors import LabelFileError
+from lvlm2p.teachers.labelset.schema import Entry, schema, to_row
 
 
 class Parts:

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from teachers.errors import LabelFileError
+from lvlm2p.teachers.errors import LabelFileError
 
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 """How a URI begins. A name with a colon, such as ``d:x/y``, is a path like any other."""

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 from pydantic import ValidationError
 
-from envs import View
-from teachers.errors import AnswerError, LabelFileError, Lvlm2pError
-from teachers.label import Answer, Failure, Label, check_probabilities
+from lvlm2p.envs import View
+from lvlm2p.teachers.errors import AnswerError, LabelFileError, Lvlm2pError
+from lvlm2p.teachers.label import Answer, Failure, Label, check_probabilities
 
 FORMAT_VERSION = 1
 TURN = pa.struct([("role", pa.string()), ("text", pa.string())])

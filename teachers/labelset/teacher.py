@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from envs import Task, View
-from teachers.errors import ConfigError, LabelFileError, MissingLabelsError
-from teachers.label import Answer, Failure
-from teachers.labelset.parquet import read_rows
-from teachers.labelset.schema import from_row
-from teachers.teacher import Counts, Estimate, Teacher
+from lvlm2p.envs import Task, View
+from lvlm2p.teachers.errors import ConfigError, LabelFileError, MissingLabelsError
+from lvlm2p.teachers.label import Answer, Failure
+from lvlm2p.teachers.labelset.parquet import read_rows
+from lvlm2p.teachers.labelset.schema import from_row
+from lvlm2p.teachers.teacher import Counts, Estimate, Teacher
 
 
 class LabelSetTeacher(Teacher):
@@ -110,7 +110,7 @@ def load_label_set(
     """The teacher that ``--labels`` stands for."""
     found: Teacher = LabelSetTeacher(path, teacher, sample, on_miss)
     if symmetry == "canonical":
-        from teachers.symmetry import CanonicalTeacher
+        from lvlm2p.teachers.wrappers.symmetric import CanonicalTeacher
 
         return CanonicalTeacher(found)
     return found

@@ -9,10 +9,10 @@ from typing import Any
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from envs import View, make_env, view_of
-from prompts import load_prompt
-from teachers import LabelStore, Teacher, load_teacher
-from teachers.chat.reply import Request as Question
+from lvlm2p.envs import View, make_env, view_of
+from lvlm2p.prompts import load_prompt
+from lvlm2p.teachers import LabelStore, Teacher, load_teacher
+from lvlm2p.teachers.models.messages import Request as Question
 
 KEY = "sk-live-7f3e9a1c5b2d8e4f6a0b"
 """The API key of every test: nothing that a run writes may hold it."""

@@ -7,9 +7,9 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from envs import View
-from teachers.label import Answer, Failure, Label, Turn, Usage
-from teachers.teacher import Counts, Teacher
+from lvlm2p.envs import View
+from lvlm2p.teachers.label import Answer, Failure, Label, Turn, Usage
+from lvlm2p.teachers.teacher import Counts, Teacher
 
 ENVS = (
     "MiniGrid-LavaGapS6-v0",

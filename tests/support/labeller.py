@@ -7,7 +7,7 @@ import random
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from teachers import LabelStore, StoredTeacher
+from lvlm2p.teachers import LabelStore, StoredTeacher
 from tests.support.store import FakeTeacher, note, states
 
 MAKER = multiprocessing.get_context("forkserver")

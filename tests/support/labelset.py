@@ -7,10 +7,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from envs import View
-from teachers import Answer, LabelStore, StoredTeacher, Turn, Usage
-from teachers.labelset import ExportConfig
-from teachers.labelset.contents import Choice, entries
+from lvlm2p.envs import View
+from lvlm2p.teachers import Answer, LabelStore, StoredTeacher, Turn, Usage
+from lvlm2p.teachers.store.commands import ExportConfig
+from lvlm2p.teachers.store.contents import Choice, entries
 from tests.support.store import FakeTeacher, failing, states
 
 HOSTILE = "<script>alert(1)</script> \x1b[31mred\x1b[0m \u202e \" ' & {{ 7*7 }}"

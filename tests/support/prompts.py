@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from prompts.examples import POOLS
-from prompts.prompt import TEXTS
+from lvlm2p.prompts.examples import POOLS
+from lvlm2p.prompts.prompt import TEXTS
 
 
 def copied(tmp_path: Path, name: str = "two-turn") -> Path:

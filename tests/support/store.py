@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-from envs import View, make_env, view_of
-from teachers import Answer, Counts, Failure, Label, Teacher
+from lvlm2p.envs import View, make_env, view_of
+from lvlm2p.teachers import Answer, Counts, Failure, Label, Teacher
 
 
 @cache

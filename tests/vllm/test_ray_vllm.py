@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from teachers import TeacherError
-from teachers.labelset.parquet import read_rows
+from lvlm2p.teachers import TeacherError
+from lvlm2p.teachers.labelset.parquet import read_rows
 from tests.vllm.conftest import ROOT, Running
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow]  # 3 minutes and more on two cores
@@ -25,9 +25,10 @@ pytestmark = [pytest.mark.vllm, pytest.mark.slow]  # 3 minutes and more on two c
 JOB = """
 import json, sys
 import ray
-from teachers import ray_engine, rounds
-from teachers import TeacherError
-from teachers.labelling import LabelConfig, label_states
+from lvlm2p.teachers.labelling import ray_actors as ray_engine
+from lvlm2p.teachers.labelling import batches as rounds
+from lvlm2p.teachers import TeacherError
+from lvlm2p.teachers.labelling.run import LabelConfig, label_states
 
 def on_cpu(model, workers):
     options = rounds.engine_options(model, workers)
@@ -82,7 +83,7 @@ def test_labels_are_those_of_the_server(
     prompt: dict[str, Any],
 ) -> None:
     pytest.importorskip("ray", reason="the extra `ray` is not installed")
-    from teachers.labelling import LabelConfig, label_states
+    from lvlm2p.teachers.labelling.run import LabelConfig, label_states
 
     asking: dict[str, Any] = {
         "teacher": "qwen-vl-local",

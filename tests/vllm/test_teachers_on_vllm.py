@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 
-import lvlm2p
+from lvlm2p import cli
 from tests.vllm.conftest import Running
 
 pytestmark = pytest.mark.vllm
@@ -29,7 +29,7 @@ Command = Callable[..., dict[str, Any]]
 def command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
     def run(*argv: object) -> dict[str, Any]:
         store = ("--store", str(tmp_path / "store"), "--json")
-        code = lvlm2p.main([*map(str, argv), *store])
+        code = cli.main([*map(str, argv), *store])
         out, err = capsys.readouterr()
         assert code == 0, err
         result: dict[str, Any] = json.loads(out.splitlines()[-1])
@@ -85,7 +85,7 @@ def test_the_same_checkpoint_in_process(
     argv = ["label", "--teacher", "qwen-vl-hf", "-T", f"model={checkpoint}", "-T", "max_tokens=40"]
     argv += ["--elicit", elicit, "--shots", "1", "--env", ENV, "--states", "4"]
     argv += ["--out", str(tmp_path / "labels.parquet"), "--json"]
-    code = lvlm2p.main(argv)
+    code = cli.main(argv)
     out, err = capsys.readouterr()
     if elicit == "logprobs":
         assert code == 0, err

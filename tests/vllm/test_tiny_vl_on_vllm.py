@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from envs import View
-from teachers import Label, load_teacher
+from lvlm2p.envs import View
+from lvlm2p.teachers import Label, load_teacher
 from tests.vllm.conftest import ROOT, serving
 from tools.tiny_vl import data, tokens
 

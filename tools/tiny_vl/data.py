@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs import View, make_env, task_named, view_of
+from lvlm2p.envs import View, make_env, task_named, view_of
 from tools.tiny_vl.tokens import DIRECTIONS, TASKS
 
 SIDES = (5, 6, 7, 8)

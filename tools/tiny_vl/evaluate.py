@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from envs import View, make_env, view_of
-from teachers import Label, Teacher, load_teacher
-from teachers.tiny_vl import CHECKPOINT
+from lvlm2p.envs import View, make_env, view_of
+from lvlm2p.teachers import Label, Teacher, load_teacher
+from lvlm2p.teachers.models.local.tiny_vl import CHECKPOINT
 from tools.tiny_vl import data, tokens
 
 FIELDS = ("agent_row", "agent_column", "agent_direction", "target_row", "target_column")

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from teachers.tiny_vl import CHECKPOINT
+from lvlm2p.teachers.models.local.tiny_vl import CHECKPOINT
 from tools.tiny_vl import data
 from tools.tiny_vl.export import export
 from tools.tiny_vl.lessons import VALUE

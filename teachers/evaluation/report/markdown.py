@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from teachers.evaluation.report.terminal import dollars, share
-from teachers.evaluation.report.texts import visible
-from teachers.evaluation.results import Evaluation, Results
+from lvlm2p.teachers.evaluation.report.terminal import dollars, share
+from lvlm2p.teachers.evaluation.report.texts import visible
+from lvlm2p.teachers.evaluation.results import Evaluation, Results
 
 
 def markdown(results: Results) -> str:

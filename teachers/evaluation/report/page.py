@@ -14,15 +14,15 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from teachers.evaluation.findings import percent
-from teachers.evaluation.report.gallery import gallery
-from teachers.evaluation.report.plots import confusion_plot, distance_plot, reliability_plot
-from teachers.evaluation.report.terminal import dollars, short
-from teachers.evaluation.report.texts import visible
-from teachers.evaluation.results import Evaluation, Results
+from lvlm2p.teachers.evaluation.findings import percent
+from lvlm2p.teachers.evaluation.report.gallery import gallery
+from lvlm2p.teachers.evaluation.report.plots import confusion_plot, distance_plot, reliability_plot
+from lvlm2p.teachers.evaluation.report.terminal import dollars, short
+from lvlm2p.teachers.evaluation.report.texts import visible
+from lvlm2p.teachers.evaluation.results import Evaluation, Results
 
 if TYPE_CHECKING:
-    from teachers.evaluation.run import Report
+    from lvlm2p.teachers.evaluation.run import Report
 
 COLUMNS = (
     ("teacher", ""),
@@ -47,7 +47,7 @@ def page(report: Report) -> str:
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    templates = files("teachers.evaluation.report") / "templates"
+    templates = files("lvlm2p.teachers.evaluation.report") / "templates"
     style, script, source = (
         (templates / name).read_text(encoding="utf-8")
         for name in ("page.css", "page.js", "index.html.jinja")

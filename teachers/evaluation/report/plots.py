@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from teachers.evaluation.results import Bin, Confusion, Stratum
+from lvlm2p.teachers.evaluation.results import Bin, Confusion, Stratum
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

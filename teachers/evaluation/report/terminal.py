@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from teachers.evaluation.findings import percent
-from teachers.evaluation.measuring import Progress
-from teachers.evaluation.results import Estimate, Evaluation, Results
+from lvlm2p.teachers.evaluation.findings import percent
+from lvlm2p.teachers.evaluation.measuring import Progress
+from lvlm2p.teachers.evaluation.results import Estimate, Evaluation, Results
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

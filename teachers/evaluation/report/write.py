@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from teachers.errors import RunError
-from teachers.evaluation.report.markdown import markdown
-from teachers.evaluation.report.page import page
-from teachers.evaluation.states import save_states
+from lvlm2p.teachers.errors import RunError
+from lvlm2p.teachers.evaluation.report.markdown import markdown
+from lvlm2p.teachers.evaluation.report.page import page
+from lvlm2p.teachers.evaluation.states import save_states
 
 if TYPE_CHECKING:
-    from teachers.evaluation.run import Report
-    from teachers.labelset.schema import Entry
+    from lvlm2p.teachers.evaluation.run import Report
+    from lvlm2p.teachers.labelset.schema import Entry
 
 
 def write_report(report: Report, out: Path) -> None:
@@ -22,7 +22,7 @@ def write_report(report: Report, out: Path) -> None:
     Raises:
         RunError: ``out`` can't be written.
     """
-    from teachers.labelset.parquet import write_labels
+    from lvlm2p.teachers.labelset.parquet import write_labels
 
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -45,8 +45,8 @@ def _write(path: Path, text: str) -> None:
 def _entries(report: Report) -> Iterator[Entry]:
     """Every answer, of episodes and turned states too; but not those to blank pictures, which are
     no labels to train on."""
-    from teachers.labelset.schema import Entry
-    from teachers.rows import encodable
+    from lvlm2p.teachers.labelset.schema import Entry
+    from lvlm2p.teachers.store.rows import encodable
 
     for measured in report.measured.values():
         for key, answer in measured.questioner.answers.items():

@@ -1,0 +1,56 @@
+"""Making an environment that a teacher and a student can both see, and looking at it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lvlm2p.envs.errors import UserError
+from lvlm2p.envs.registry import task_for
+from lvlm2p.envs.task import Task
+
+if TYPE_CHECKING:
+    import gymnasium as gym
+
+    from lvlm2p.envs.view import View
+
+
+def make_env(env_id: str, **kwargs: Any) -> gym.Env[Any, Any]:
+    """A Gymnasium environment by its id; ``kwargs`` are those of ``gymnasium.make``.
+
+    A MiniGrid environment observes the whole grid, as its FullyObsWrapper does, but faster:
+    ``image`` (width, height, 3) uint8 with the agent, ``direction``, ``mission``.
+
+    Raises:
+        UnknownNameError: there is no such environment; the sentence names the nearest.
+        UserError: no task covers it, or it can't be made with these arguments.
+    """
+    import gymnasium as gym
+    from minigrid.minigrid_env import MiniGridEnv
+
+    from lvlm2p.envs.minigrid.observation import FullGrid
+
+    task_for(env_id)
+    try:
+        env = gym.make(env_id, disable_env_checker=True, **kwargs)
+    except (TypeError, AssertionError, gym.error.Error) as error:
+        raise UserError(f"can't make {env_id!r} with {kwargs}: {error}") from error
+    return FullGrid(env) if isinstance(env.unwrapped, MiniGridEnv) else env
+
+
+def view_of(env: gym.Env[Any, Any], task: Task | None = None) -> View:
+    """A snapshot of what a teacher sees of ``env`` now; it stays when the environment moves on.
+
+    ``task`` is needed only where the environment was not made by its Gymnasium id.
+
+    Raises:
+        UserError: the environment was never reset, or it is not known which task it belongs to.
+    """
+    if task is None:
+        spec = env.unwrapped.spec
+        if spec is None:
+            raise UserError(
+                f"{type(env.unwrapped).__name__} was not made by a Gymnasium id, so its task is "
+                "not known: make it with make_env, or say view_of(env, task)."
+            )
+        task = task_for(spec.id)
+    return task.look(env)

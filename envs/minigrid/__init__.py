@@ -1,0 +1,1 @@
+"""MiniGrid: states as bytes, the four tasks, pictures, planners, fast stepping."""

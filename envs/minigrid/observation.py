@@ -1,0 +1,133 @@
+"""The whole grid as an observation, exactly MiniGrid's FullyObsWrapper, without its waste.
+
+More than half of MiniGrid's time goes into the agent's partial view, which nobody reads here, and
+most of the rest into encoding a grid that has not changed. :class:`KeptGrid` computes the one
+never and the other only when the grid can have changed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from minigrid.envs.fetch import FetchEnv
+from minigrid.envs.gotodoor import GoToDoorEnv
+from minigrid.envs.lavagap import LavaGapEnv
+
+from lvlm2p.envs.minigrid.state import (
+    AGENT,
+    EMPTY_CELL,
+    STEPS,
+    carried_by,
+    encode_cells,
+    in_words,
+    join_state,
+)
+from lvlm2p.envs.view import View
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lvlm2p.envs.task import Task
+
+STILL = frozenset({LavaGapEnv, FetchEnv, GoToDoorEnv})
+"""Exactly these classes (no subclasses) change their grid on pickup, drop and toggle alone, and of
+it only the cell ahead."""
+
+CHANGING = frozenset({3, 4, 5})
+"""MiniGrid's pickup, drop and toggle."""
+
+AGENT_CELLS = tuple(bytes((AGENT, 0, direction)) for direction in range(4))
+
+
+class KeptGrid:
+    """The encoding of a MiniGrid environment's grid, brought up to date after each step.
+
+    Args:
+        base: the environment, unwrapped. Its partial view is switched off.
+        memory: 3 * width * height bytes that hold the encoding with the agent in it.
+    """
+
+    def __init__(self, base: Any, memory: bytearray | memoryview) -> None:
+        base.gen_obs = dict
+        self.base = base
+        self.memory = memory
+        self.still = type(base) in STILL
+        self.cells = b""
+        self.carried = (0, 0)
+        self._agent = 0
+        self._pose: tuple[int, int, int] = (0, 0, 0)
+
+    def encode(self) -> None:
+        """After a reset, or a step that may have changed the grid: encode all of it."""
+        base = self.base
+        self.cells = encode_cells(base.grid)
+        self.carried = carried_by(base)
+        self.memory[:] = self.cells
+        self._place()
+
+    def follow(self, action: int) -> None:
+        """After a step."""
+        if not self.still or (action in CHANGING and self._changed_ahead()):
+            self.encode()
+        elif (*self.base.agent_pos, self.base.agent_dir) != self._pose:
+            at = self._agent
+            self.memory[at : at + 3] = self.cells[at : at + 3]
+            self._place()
+
+    def _changed_ahead(self) -> bool:
+        base = self.base
+        (x, y), (dx, dy) = base.agent_pos, STEPS[base.agent_dir]
+        x, y = x + dx, y + dy
+        obj = base.grid.get(x, y)
+        at = 3 * int(x * base.grid.height + y)
+        ahead = EMPTY_CELL if obj is None else bytes(obj.encode())
+        return ahead != self.cells[at : at + 3] or carried_by(base) != self.carried
+
+    def _place(self) -> None:
+        base = self.base
+        x, y = base.agent_pos
+        self._pose = (x, y, base.agent_dir)
+        self._agent = at = 3 * int(x * base.grid.height + y)
+        self.memory[at : at + 3] = AGENT_CELLS[base.agent_dir]
+
+    def view(self, task: Task) -> View:
+        """The view, as ``task.look`` would give it, without encoding anything again."""
+        grid, carried = self.base.grid, self.carried
+        state = join_state(grid.width, grid.height, self.cells, *self._pose, carried)
+        return View(task, state, self.base.mission, in_words(carried))
+
+
+class FullGrid(gym.Wrapper[Any, Any, Any, Any]):
+    """A MiniGrid environment that observes the whole grid and never computes the partial view."""
+
+    def __init__(self, env: gym.Env[Any, Any]) -> None:
+        super().__init__(env)
+        base: Any = env.unwrapped
+        self._shape = (base.width, base.height, 3)
+        self._kept = KeptGrid(base, bytearray(3 * base.width * base.height))
+        inner = env.observation_space
+        assert isinstance(inner, spaces.Dict)
+        image = spaces.Box(0, 255, self._shape, np.uint8)
+        self.observation_space = spaces.Dict({**inner.spaces, "image": image})
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """A new episode; the whole grid as observation."""
+        _, info = self.env.reset(seed=seed, options=options)
+        self._kept.encode()
+        return self._observe(), info
+
+    def step(self, action: Any) -> tuple[dict[str, Any], Any, bool, bool, dict[str, Any]]:
+        """One step; the whole grid as observation."""
+        _, reward, terminated, truncated, info = self.env.step(action)
+        self._kept.follow(action)
+        return self._observe(), reward, terminated, truncated, info
+
+    def _observe(self) -> dict[str, Any]:
+        base = self._kept.base
+        image: NDArray[np.uint8] = np.array(self._kept.memory, np.uint8).reshape(self._shape)
+        return {"image": image, "direction": base.agent_dir, "mission": base.mission}

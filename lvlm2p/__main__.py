@@ -1,0 +1,7 @@
+"""``python -m lvlm2p``: the command line."""
+
+import sys
+
+from lvlm2p.cli import main
+
+sys.exit(main())

@@ -1,0 +1,11 @@
+"""The public names of :mod:`lvlm2p.student`, each with the module that holds it."""
+
+from .comparison.compare import CompareConfig as CompareConfig
+from .comparison.compare import compare as compare
+from .config import TrainConfig as TrainConfig
+from .playback.play import PlayConfig as PlayConfig
+from .playback.play import play as play
+from .training.result import TrainResult as TrainResult
+from .training.train import train as train
+from .training.trained import Student as Student
+from .training.trained import load_student as load_student

@@ -1,0 +1,1 @@
+"""`lvlm2p compare`: learning curves of several runs and what they say."""

@@ -1,0 +1,1 @@
+"""PPO and A2C with distillation: rollouts, losses, updates, labelled states."""

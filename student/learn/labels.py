@@ -1,0 +1,303 @@
+"""What the teacher said, during a run: the student's own book of labelled states.
+
+Each distinct state is asked about once, as soon as it is first seen: a thread asks while the
+student goes on stepping. :meth:`LabelBook.settle` waits for every answer before the update, so
+that nothing depends on how fast anybody was. Rows are in the order in which the states were first
+seen, never in the order of the answers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lvlm2p.student.learn.ask import chosen_by_lot, parse_ask
+from lvlm2p.student.learn.columns import Columns
+from lvlm2p.student.learn.losses import distillation_target
+from lvlm2p.teachers import Failure, Label, Teacher
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lvlm2p.envs import View
+    from lvlm2p.student.config import TrainConfig
+    from lvlm2p.student.models.encoding import Numbers
+
+GATHER_S = 0.05
+"""Seconds between questions while stepping: nothing to a model, and a stored label costs half as
+much in a batch of hundreds as in one of sixteen."""
+
+LAST_BATCH_S = 20.0
+"""How long a teacher that is at work is waited for when nobody needs its answers any more."""
+
+UNASKED = -1
+"""The row of a state that nobody was asked about."""
+
+HAS_LABEL, NOT_ASKED, FAILED, FAILED_FOR_GOOD = range(4)
+"""Why a state has no target: nobody was asked about it, or the answer was a failure that passes
+(a timeout, a 5xx), or one that would come again."""
+
+
+class Distill(NamedTuple):
+    """A minibatch of labelled states: cells and words (B, any) int16, targets (B, actions)."""
+
+    cells: Tensor
+    words: Tensor
+    targets: Tensor
+
+
+class Question(NamedTuple):
+    """A state whose answer is awaited."""
+
+    row: int
+    view: View
+    cells: Numbers
+    words: Numbers
+
+
+class LabelBook:
+    """States, the targets distilled from their labels, and who has none.
+
+    Attributes:
+        wants_entropy: whether :meth:`rows` must be told how sure the student is.
+        states: columns with one row for each settled state: ``cells`` and ``words`` (inputs to the
+            network), ``targets`` (rows, actions), ``labelled``: whether there is a target, ``why``
+            there is none, and ``again``: whether to ask once more.
+        recounted: states without an answer that are in the teacher's counts twice, since it was
+            given them once more.
+        spent: which budget is spent, in words, since the first state that was not asked about.
+        prompts: fingerprints of the prompts that the labels come from.
+    """
+
+    def __init__(self, config: TrainConfig, teacher: Teacher, cells: int, words: int, actions: int):
+        self.states = Columns(
+            cells=torch.empty((0, cells), dtype=torch.int16),
+            words=torch.empty((0, words), dtype=torch.int16),
+            targets=torch.empty((0, actions)),
+            labelled=torch.empty(0, dtype=torch.bool),
+            why=torch.empty(0, dtype=torch.uint8),
+            again=torch.empty(0, dtype=torch.bool),
+        )
+        self.recounted = 0
+        self.prompts: set[str] = set()
+        self.spent: str | None = None
+        self._teacher = teacher
+        self._keep_spent = config.keep_spent
+        self._target = config.kl_target
+        self._seed = config.seed
+        self._rule, self._share = parse_ask(config.ask)
+        self.wants_entropy = self._rule == "entropy"
+        self._threshold = 0.0
+        self._entropies: list[float] = []
+        self._rows: dict[str, int] = {}
+        self._again: set[int] = set()
+        self._inbox: list[Question] = []
+        self._unsent: list[Question] = []
+        self._sent = 0.0
+        self._questions: queue.SimpleQueue[list[Question] | None] = queue.SimpleQueue()
+        self._answers: dict[int, Label | Failure] = {}
+        self._closing = False
+        self._trouble: BaseException | None = None
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._ask, name="teacher", daemon=True)
+        self._thread.start()
+
+    # ---------------------------------------------------------------- while stepping
+
+    def rows(
+        self, views: Sequence[View], cells: Numbers, words: Numbers, entropy: NDArray[Any]
+    ) -> list[int]:
+        """The row of each view, or UNASKED; what is new goes to the teacher, while we step."""
+        known, result = self._rows, []
+        for i, view in enumerate(views):
+            row = known.get(view.key)
+            if row is None:
+                row = UNASKED
+                if self._asks(view.key, float(entropy[i])):
+                    row = known[view.key] = len(known)
+                    self._put(Question(row, view, cells[i], words[i]))
+            elif row in self._again:
+                self._again.remove(row)
+                self._put(Question(row, view, cells[i], words[i]))
+            result.append(row)
+        if self._unsent and time.monotonic() - self._sent > GATHER_S:
+            self._send()
+        return result
+
+    def _put(self, question: Question) -> None:
+        self._inbox.append(question)
+        self._unsent.append(question)
+
+    def _send(self) -> None:
+        self._questions.put(self._unsent)
+        self._unsent, self._sent = [], time.monotonic()
+
+    def _asks(self, key: str, entropy: float) -> bool:
+        if self._rule == "budget":
+            return len(self._rows) < self._share
+        if self._rule == "entropy":
+            self._entropies.append(entropy)
+            return entropy >= self._threshold
+        return self._rule == "all" or chosen_by_lot(key, self._seed, self._share)
+
+    def _ask(self) -> None:
+        """The thread: everything that waits is one question, so that slow teachers get batches."""
+        while (first := self._questions.get()) is not None:
+            questions = list(first)
+            while not self._questions.empty():
+                following = self._questions.get()
+                if following is None:
+                    return
+                questions += following
+            try:
+                for index, answer in self._teacher.ask([each.view for each in questions]):
+                    if self._closing:
+                        return
+                    self._answers[questions[index].row] = answer
+                    self._keep_spent(max(1, answer.usage.calls))
+                self._keep_spent()
+            except BaseException as error:  # handed to settle(), which raises it where it is seen
+                self._trouble = error
+            with self._changed:
+                self._changed.notify()
+
+    # ---------------------------------------------------------------- before the update
+
+    def settle(self, stop: threading.Event) -> bool:
+        """Wait until every state has its answer; False where ``stop`` was set before.
+
+        Raises:
+            TeacherError: what the teacher raised.
+        """
+        if self._unsent:
+            self._send()
+        with self._changed:
+            while len(self._answers) < len(self._inbox) and self._trouble is None:
+                if stop.is_set():
+                    return False
+                self._changed.wait(timeout=0.2)
+        if self._trouble is not None:
+            raise self._trouble
+        if self._inbox:
+            self._write([self._answers.pop(question.row) for question in self._inbox])
+        if self._entropies:
+            self._threshold = float(np.quantile(self._entropies, 1 - self._share))
+            self._entropies.clear()
+        return True
+
+    def _write(self, answers: list[Label | Failure]) -> None:
+        """The answers to what is in the inbox, each into its row."""
+        self._make_room()
+        rows = torch.tensor([question.row for question in self._inbox])
+        why = torch.tensor([_why(answer) for answer in answers], dtype=torch.uint8)
+        before, again = self.states["why"], self.states["again"]
+        self.recounted += int((again[rows] & (before[rows] == NOT_ASKED)).sum())
+        before[rows], again[rows] = why, False
+        self.states["labelled"][rows] = why == HAS_LABEL
+        self.states["targets"][rows] = self._targets(answers)
+        self._inbox.clear()
+        for answer in answers:
+            if isinstance(answer, Failure) and answer.failure == "budget":
+                self.spent = self.spent or answer.message
+            elif isinstance(answer, Label) and answer.prompt:
+                self.prompts.add(answer.prompt)
+
+    def _make_room(self) -> None:
+        """A row for each state in the inbox that has none; they come in the order of their rows."""
+        new = [question for question in self._inbox if question.row >= len(self.states)]
+        if new:
+            self.states.append(
+                cells=torch.from_numpy(np.stack([question.cells for question in new])),
+                words=torch.from_numpy(np.stack([question.words for question in new])),
+                targets=torch.zeros(len(new), self.states["targets"].shape[1]),
+                labelled=torch.zeros(len(new), dtype=torch.bool),
+                why=torch.full((len(new),), NOT_ASKED, dtype=torch.uint8),
+                again=torch.zeros(len(new), dtype=torch.bool),
+            )
+
+    def _targets(self, answers: list[Label | Failure]) -> Tensor:
+        """What is distilled: (answers, actions), zeros where there is no label."""
+        task = self._inbox[0].view.task
+        targets = torch.zeros(len(answers), self.states["targets"].shape[1])
+        labels = {i: answer for i, answer in enumerate(answers) if isinstance(answer, Label)}
+        if labels:
+            names = task.action_names
+            given = [[label.probabilities[name] for name in names] for label in labels.values()]
+            # the environment may have actions that no teacher is asked about: they get 0
+            rows = torch.tensor(list(labels)).unsqueeze(1)
+            columns = torch.tensor([action.index for action in task.actions])
+            targets[rows, columns] = distillation_target(torch.tensor(given), self._target)
+        return targets
+
+    # ---------------------------------------------------------------- for the loss
+
+    def of(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Targets (B, actions) and whether there is one (B,), for what :meth:`rows` gave."""
+        if not len(self.states):
+            return torch.zeros(len(rows), self.states["targets"].shape[1]), rows != rows
+        known = rows.clamp(min=0)
+        return self.states["targets"][known], self.states["labelled"][known] & (rows != UNASKED)
+
+    def replay(self, batches: int, size: int, generator: torch.Generator) -> Iterator[Distill]:
+        """Random minibatches of labelled states; none where nothing is labelled."""
+        known = self.states["labelled"].nonzero().squeeze(1)
+        if len(known):
+            rows = known[torch.randint(len(known), (batches, size), generator=generator)]
+            drawn = [self.states[name][rows] for name in ("cells", "words", "targets")]
+            yield from map(Distill, *drawn)
+
+    def fingerprint(self) -> str:
+        """A digest of which states were asked about, in which order, and what is distilled."""
+        tensors = self.tensors()
+        parts = (tensors[name].numpy().tobytes() for name in ("keys", "labelled", "targets"))
+        return hashlib.sha256(b"".join(parts)).hexdigest()
+
+    # ---------------------------------------------------------------- checkpoints
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that :meth:`restore` needs, as of the last :meth:`settle`."""
+        keys = b"".join(bytes.fromhex(key) for key in islice(self._rows, len(self.states)))
+        return {
+            **{name: self.states[name].clone() for name in self.states.names},
+            "keys": torch.from_numpy(np.frombuffer(keys, np.uint8).copy()),
+            "threshold": torch.tensor(self._threshold, dtype=torch.float64),
+        }
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Go on where :meth:`tensors` was taken."""
+        keys = tensors["keys"].numpy().tobytes()
+        self._rows = {keys[i : i + 32].hex(): i // 32 for i in range(0, len(keys), 32)}
+        self.states = Columns(**{name: tensors[name] for name in self.states.names})
+        self._again = set(self.states["again"].nonzero().squeeze(1).tolist())
+        self._threshold = float(tensors["threshold"])
+
+    def ask_again(self, *, for_good: bool) -> None:
+        """Ask once more about every state without a label, when it is next met; ``for_good``: also
+        about those whose answer was paid for and of no use."""
+        why, again = self.states["why"], self.states["again"]
+        again |= (why == NOT_ASKED) | (why == FAILED) | (for_good & (why == FAILED_FOR_GOOD))
+        self._again = set(again.nonzero().squeeze(1).tolist())
+
+    def close(self) -> None:
+        """Let the thread end, after the batch that it is at: PyTorch aborts the process where a
+        thread is still computing when Python ends."""
+        self._closing = True
+        self._questions.put(None)
+        self._thread.join(timeout=LAST_BATCH_S)
+
+
+def _why(answer: Label | Failure) -> int:
+    if isinstance(answer, Label):
+        return HAS_LABEL
+    if answer.failure in ("budget", "missing"):
+        return NOT_ASKED
+    return FAILED_FOR_GOOD if answer.lasting else FAILED

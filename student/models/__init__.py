@@ -1,0 +1,1 @@
+"""From observations to network inputs, and the actor-critic network."""

@@ -1,0 +1,1 @@
+"""`lvlm2p play`: films of a student's episodes."""

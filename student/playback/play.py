@@ -1,0 +1,223 @@
+"""A film of a trained student: what it sees, what it does, and what it would rather have done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ConfigDict, Field, field_validator
+
+from lvlm2p.teachers.errors import RunError, TeacherNotReadyError
+from lvlm2p.teachers.options import Asking
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from lvlm2p.envs import Task, VectorEnv, View
+    from lvlm2p.student.playback.frame import Moment
+    from lvlm2p.student.training.trained import Student
+    from lvlm2p.teachers import Teacher
+
+OTHER = "other"
+"""All actions of the environment that the task does not name."""
+
+HOLD_MS = 2_500
+"""How long the end of an episode stays."""
+
+
+class PlayConfig(Asking):
+    """Options of ``lvlm2p play``."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, validate_default=True)
+
+    run: Path
+    """Folder of the run whose student plays."""
+
+    out: Path = Path("episode.gif")
+    """The GIF to write."""
+
+    teacher: str = "none"
+    """Whose advice is shown beside the student's; it is only shown, never followed."""
+
+    episodes: int = Field(default=3, gt=0)
+    """How many episodes, one after the other."""
+
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    """Decides the episodes."""
+
+    fps: float = Field(default=2.0, gt=0, le=50)
+    """Steps shown per second."""
+
+    @field_validator("out")
+    @classmethod
+    def _a_gif(cls, out: Path) -> Path:
+        if out.suffix.lower() != ".gif":
+            raise ValueError("it should end in .gif")
+        return out
+
+
+@dataclass(frozen=True)
+class Episode:
+    """How one episode ended."""
+
+    success: bool
+    total: float
+    """Undiscounted return."""
+    length: int
+    """Steps."""
+
+
+@dataclass(frozen=True)
+class PlayResult:
+    """What was filmed."""
+
+    out: Path
+    env: str
+    episodes: tuple[Episode, ...]
+    frames: int
+
+    def as_json(self) -> dict[str, Any]:
+        """The contract of ``lvlm2p play --json``."""
+        episodes = [asdict(episode) for episode in self.episodes]
+        for episode in episodes:
+            episode["return"] = episode.pop("total")
+        return {
+            "out": str(self.out),
+            "env": self.env,
+            "episodes": episodes,
+            "frames": self.frames,
+        }
+
+    def summary(self) -> str:
+        """The same in words."""
+        won, n = sum(episode.success for episode in self.episodes), len(self.episodes)
+        return f"{won} of {n} episodes of {self.env} succeed. {self.frames} pictures: {self.out}"
+
+
+def play(config: PlayConfig, teacher: Teacher | None = None) -> PlayResult:
+    """Film greedy episodes of the student in ``config.run`` as an endless GIF.
+
+    Raises:
+        RunError, CheckpointError: there is no student, or the film can't be written.
+        TeacherError: the teacher can't advise on this environment.
+    """
+    from lvlm2p.envs import task_for
+    from lvlm2p.student.playback.frame import draw_film
+    from lvlm2p.student.training.trained import load_student
+
+    student = load_student(config.run)
+    if teacher is not None and (why := teacher.supports(task_for(student.env))) is not None:
+        raise TeacherNotReadyError(why)
+    scenes = [scene for n in range(config.episodes) for scene in watch(student, teacher, config, n)]
+    name = None if teacher is None else teacher.name
+    film = draw_film([moment for moment, _ in scenes], student.env, name)
+    step_ms = round(1000 / config.fps)
+    _save(film, [HOLD_MS if ending else step_ms for _, ending in scenes], config.out)
+    episodes = tuple(ending for _, ending in scenes if ending is not None)
+    return PlayResult(config.out, student.env, episodes, len(film))
+
+
+def watch(
+    student: Student, teacher: Teacher | None, config: PlayConfig, number: int
+) -> Iterator[tuple[Moment, Episode | None]]:
+    """One episode: a moment before each action, and one with its :class:`Episode` at the end.
+
+    Where nothing moves but the agent, a state that comes again means that a greedy student goes
+    round in circles until its time is up: what repeats is not shown, and the teacher not asked.
+    """
+    from lvlm2p.envs import VectorEnv
+    from lvlm2p.student.playback.frame import Moment
+
+    env = VectorEnv(student.env, 1, config.seed)
+    label = f"episode {number + 1} of {config.episodes}"
+    observation = env.restore(_moment(env, number, []))
+    actions: list[int] = []
+    seen: set[str] = set()
+    while True:
+        view = env.views()[0]
+        chances = student.probabilities(observation)[0]
+        actions.append(int(chances.argmax()))
+        shown = by_name(view.task, [float(p) for p in chances])
+        if not view.task.still or view.key not in seen:
+            advice = None if teacher is None else _advice(teacher, view)
+            taken = name_of(view.task, actions[-1])
+            yield Moment(view, label, len(actions), shown, advice, taken), None
+        circling = view.task.still and view.key in seen
+        seen.add(view.key)
+        step = env.step(actions[-1:])
+        observation = step.obs
+        if len(step.ended):
+            break
+    env.restore(_moment(env, number, actions))  # the last state, which the next episode replaced
+    ending = Episode(bool(step.returns[0] > 0), float(step.returns[0]), len(actions))
+    how = _how(ending, circling, bool(step.terminated[0]))
+    view = env.views()[0]
+    env.close()
+    yield (
+        Moment(view, label, ending.length, shown, success=ending.success, outcome=how),
+        ending,
+    )
+
+
+def _moment(env: VectorEnv, episode: int, actions: list[int]) -> dict[str, Any]:
+    """What :meth:`VectorEnv.state` says after these actions in this episode."""
+    return {"env_id": env.env_id, "seed": env.seed, "episodes": [episode], "actions": [actions]}
+
+
+def _advice(teacher: Teacher, view: View) -> dict[str, float] | str:
+    from lvlm2p.teachers import Label
+
+    answer = teacher.label([view])[0]
+    return answer.probabilities if isinstance(answer, Label) else f"no answer ({answer.failure})"
+
+
+def _how(ending: Episode, circling: bool, terminated: bool) -> str:
+    steps = f"{ending.length} step" + "s" * (ending.length != 1)
+    if ending.success:
+        return f"return {ending.total:.2f} after {steps}"
+    if circling:
+        return f"went round in circles until step {ending.length}"
+    return f"{'ended without a reward' if terminated else 'time was up'} after {steps}"
+
+
+def by_name(task: Task, chances: Sequence[float]) -> dict[str, float]:
+    """Each of the task's actions with its probability; the rest, if there is any, as other."""
+    named = {action.name: chances[action.index] for action in task.actions}
+    if len(named) < len(chances):
+        named[OTHER] = max(0.0, sum(chances) - sum(named.values()))
+    return named
+
+
+def name_of(task: Task, action: int) -> str:
+    """What the task calls an action of the environment."""
+    return next((a.name for a in task.actions if a.index == action), OTHER)
+
+
+def _save(film: list[Image.Image], durations: list[int], out: Path) -> None:
+    """Write an endless GIF, all its pictures in the same 256 colours (or fewer).
+
+    Raises:
+        RunError: it can't be written.
+    """
+    from io import BytesIO
+
+    from PIL import Image
+
+    from lvlm2p.student.training.checkpoint import write_atomically
+
+    some = film[:: max(1, len(film) // 8)] + film[-1:]
+    width, height = some[0].size
+    strip = Image.new("RGB", (width, height * len(some)))
+    for i, frame in enumerate(some):
+        strip.paste(frame, (0, i * height))
+    palette = strip.quantize(256, Image.Quantize.MEDIANCUT)
+    frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in film]
+    file = BytesIO()
+    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(out, file.getvalue())
+    except OSError as error:
+        raise RunError(f"{out} can't be written: {error.strerror}") from None

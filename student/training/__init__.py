@@ -1,0 +1,1 @@
+"""A training run: its folder, state, checkpoints, metrics, progress and evaluation."""

@@ -1,0 +1,163 @@
+"""How good a policy is on its own: greedy episodes on fixed seeds, apart from training."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lvlm2p.student.models.policy import Actor
+from lvlm2p.teachers import Label, Teacher
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lvlm2p.envs import Observation, VectorEnv
+    from lvlm2p.student.models.encoding import Encoder
+    from lvlm2p.student.models.policy import Network
+
+Policy = Callable[["Observation", "VectorEnv", "NDArray[np.bool_]"], "NDArray[Any]"]
+"""Actions (N,) for the current states of N environments; only those of the active ones count."""
+
+SIDE_BY_SIDE = 50
+
+PERIODIC_SEED = 2**40
+"""The episodes of evaluations during training: the same in every run. No training run's: their
+seeds are below 2**32, and ``VectorEnv`` keeps its environments apart from larger ones."""
+
+FINAL_SEED = 2**41
+"""Those of the evaluation at the end start here; the run's own seed is added."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Episodes and their means. Success: the return is above 0, as it is in MiniGrid."""
+
+    success: float
+    mean_return: float
+    mean_length: float
+    returns: tuple[float, ...]
+    """Of each episode. A longer evaluation with the same seed begins with the same episodes."""
+
+    @property
+    def episodes(self) -> int:
+        """How many there were."""
+        return len(self.returns)
+
+    def as_json(self) -> dict[str, Any]:
+        """The contract of ``lvlm2p train --json``."""
+        return {
+            "success": self.success,
+            "return": self.mean_return,
+            "length": self.mean_length,
+            "episodes": self.episodes,
+        }
+
+
+def evaluate(
+    policy: Policy,
+    env_id: str,
+    episodes: int,
+    seed: int,
+    stop: threading.Event | None = None,
+) -> Evaluation:
+    """Act in ``episodes`` episodes of ``env_id``: the first few of each of several environments.
+
+    (Not the first that end: those would be the short ones.)
+
+    Raises:
+        Stopped: ``stop`` was set meanwhile.
+    """
+    from lvlm2p.envs import VectorEnv
+
+    n = min(episodes, SIDE_BY_SIDE)
+    quota = np.full(n, episodes // n) + (np.arange(n) < episodes % n)
+    done = np.zeros(n, np.int64)
+    env = VectorEnv(env_id, n, seed)
+    observation = env.reset()
+    results: dict[tuple[int, int], tuple[float, int]] = {}
+    while (done < quota).any():
+        if stop is not None and stop.is_set():
+            raise Stopped
+        step = env.step(policy(observation, env, done < quota))
+        observation = step.obs
+        for i, total, length in zip(step.ended, step.returns, step.lengths, strict=True):
+            if done[i] < quota[i]:
+                results[int(done[i]), int(i)] = float(total), int(length)
+                done[i] += 1
+    returns, lengths = zip(*(results[episode] for episode in sorted(results)), strict=True)
+    return Evaluation(
+        success=float(np.mean(np.array(returns) > 0)),
+        mean_return=float(np.mean(returns)),
+        mean_length=float(np.mean(lengths)),
+        returns=returns,
+    )
+
+
+def greedy(network: Network, encoder: Encoder) -> Policy:
+    """The student alone, always taking its most probable action."""
+
+    actor = Actor(network)
+
+    def act(observation: Observation, env: VectorEnv, active: NDArray[np.bool_]) -> NDArray[Any]:
+        result: NDArray[Any] = actor(*encoder(observation)).argmax(1).numpy()
+        return result
+
+    return act
+
+
+class Advised:
+    """The teacher alone, always taking its best action; where it fails, one of the task's by lot.
+
+    Attributes:
+        asked, failed: answers so far, and how many were of no use.
+        why: what the last of those said.
+    """
+
+    def __init__(
+        self,
+        teacher: Teacher,
+        seed: int,
+        stop: threading.Event,
+        keep_spent: Callable[[], None] | None = None,
+    ) -> None:
+        """``keep_spent`` is called when all answers so far are stored."""
+        self._teacher, self._stop, self._keep_spent = teacher, stop, keep_spent
+        self._rng = np.random.default_rng(seed)
+        self.asked = self.failed = 0
+        self.why = ""
+
+    def __call__(
+        self, observation: Observation, env: VectorEnv, active: NDArray[np.bool_]
+    ) -> NDArray[Any]:
+        """Ask about the active environments only.
+
+        Raises:
+            Stopped: Ctrl-C.
+        """
+        if self._stop.is_set():
+            raise Stopped
+        views = [view for view, wanted in zip(env.views(), active, strict=True) if wanted]
+        actions = np.zeros(len(active), np.int64)
+        for i, view, answer in zip(
+            np.flatnonzero(active), views, self._teacher.label(views), strict=True
+        ):
+            lot = int(self._rng.integers(len(view.task.actions)))
+            chosen = view.task.actions[lot]
+            self.asked += 1
+            if isinstance(answer, Label):
+                chosen = view.task.action_named(answer.action)
+            else:
+                self.failed += 1
+                self.why = answer.message
+            actions[i] = chosen.index
+        if self._keep_spent is not None:
+            self._keep_spent()
+        return actions
+
+
+class Stopped(Exception):
+    """Ctrl-C, seen at a moment at which the run can be saved."""

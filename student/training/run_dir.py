@@ -1,0 +1,134 @@
+"""The folder of a run: who may write there, what was configured, with which versions."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from lvlm2p.student.config import ABOUT_THE_TEACHER
+from lvlm2p.student.training.checkpoint import write_atomically
+from lvlm2p.teachers.errors import RunError
+
+if TYPE_CHECKING:
+    from lvlm2p.student.config import TrainConfig
+    from lvlm2p.teachers import Teacher
+
+PACKAGES = ("lvlm2p", "torch", "numpy", "gymnasium", "minigrid", "safetensors", "litellm")
+
+LOCK = "lock"
+"""The file that the process which trains there holds."""
+
+AT_FIRST = {LOCK, "config.yaml.part"}
+"""What is there before anything is: a run killed so early may be resumed from the beginning."""
+
+
+def open_run_dir(config: TrainConfig, teacher: Teacher | None) -> IO[bytes]:
+    """Make the run's folder, or check that it may be resumed.
+
+    The folder is this process's as long as the file that is returned is open; the kernel closes
+    that of a process that was killed.
+
+    Raises:
+        RunError: it exists, is not there to resume, was made with another configuration or
+            teacher, is in use, or can't be written.
+    """
+    folder = config.run_dir
+    record = versions(config, teacher)
+    if config.resume:
+        _check_same(folder, record)
+    try:
+        folder.mkdir(parents=True, exist_ok=config.resume)
+        owned = _own(folder)
+        write_atomically(folder / "config.yaml", as_yaml(config).encode())
+        write_atomically(folder / "versions.json", json.dumps(record, indent=2).encode())
+    except FileExistsError:
+        raise RunError(
+            f"{folder} exists: choose another --run-dir, or go on there with --resume"
+        ) from None
+    except OSError as error:
+        raise RunError(f"{folder} can't be written: {error.strerror}") from None
+    return owned
+
+
+def _own(folder: Path) -> IO[bytes]:
+    file = (folder / LOCK).open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise RunError(
+            f"another process is training in {folder}: wait for it, or choose another --run-dir"
+        ) from None
+    return file
+
+
+def _check_same(folder: Path, now: dict[str, Any]) -> None:
+    if not folder.is_dir():
+        raise RunError(f"there is nothing to resume: {folder} does not exist; leave out --resume")
+    if all(entry.name in AT_FIRST for entry in folder.iterdir()):
+        return  # killed before it wrote anything
+    try:
+        then = json.loads((folder / "versions.json").read_bytes())
+        before, teacher = then["config"], then["teacher"]
+        if not isinstance(before, dict) or not isinstance(teacher, dict | None):
+            raise TypeError("it does not say how the run was configured")
+        same_teacher = teacher == now["teacher"]
+    except FileNotFoundError:
+        if not (folder / "config.yaml").is_file():
+            raise RunError(
+                f"{folder} is not the folder of a run: there is no config.yaml"
+            ) from None
+        return  # killed before it trained anything
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise RunError(
+            f"{folder / 'versions.json'} can't be read: {type(error).__name__}: {error}"
+        ) from None
+    for key, value in now["config"].items():
+        if before.get(key) != value and not (same_teacher and key in ABOUT_THE_TEACHER):
+            raise RunError(
+                f"{folder} was made with {key} = {before.get(key)!r}, not {value!r}: "
+                "resume it as it was, or choose another --run-dir"
+            )
+    if not same_teacher:
+        raise RunError(
+            f"{folder} was made with another teacher or prompt (fingerprint "
+            f"{(teacher or {}).get('fingerprint')}): its files have changed; choose another "
+            "--run-dir"
+        )
+
+
+def versions(config: TrainConfig, teacher: Teacher | None) -> dict[str, Any]:
+    """What the run depends on, as JSON values."""
+    from lvlm2p.envs import task_for
+
+    about = None
+    if teacher is not None:
+        fingerprint = teacher.fingerprint_for(task_for(config.env))
+        about = {"name": teacher.name, "fingerprint": fingerprint}
+    return {
+        "python": platform.python_version(),
+        "platform": sys.platform,
+        "packages": {name: _version(name) for name in PACKAGES},
+        "teacher": about,
+        "config": config.what_counts(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def as_yaml(config: TrainConfig) -> str:
+    """The resolved configuration as a file that ``--config`` takes."""
+    import yaml
+
+    options = config.model_dump(mode="json", exclude={"resume"})
+    return "# lvlm2p train --config this-file\n" + yaml.safe_dump(options, sort_keys=False)

@@ -1,0 +1,180 @@
+"""Everything that changes during a training run, to be saved and restored."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from copy import copy
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import torch
+from pydantic import BaseModel, ValidationError
+
+from lvlm2p.envs import VectorEnv
+from lvlm2p.student.config import WHO_IS_ASKED
+from lvlm2p.student.learn.labels import LabelBook
+from lvlm2p.student.learn.optimise import make_optimizer
+from lvlm2p.student.models.encoding import MISSION_LENGTH, Encoder
+from lvlm2p.student.models.policy import Network
+from lvlm2p.student.training import checkpoint
+from lvlm2p.student.training.metrics import Metrics
+from lvlm2p.student.training.visited import Visited
+from lvlm2p.teachers import Counts, Teacher
+from lvlm2p.teachers.errors import CheckpointError, Lvlm2pError
+
+if TYPE_CHECKING:
+    from lvlm2p.student.config import TrainConfig
+
+RECENT = 100
+"""Episodes that the charts are means of."""
+
+
+class Saved(BaseModel, extra="forbid"):
+    """What a checkpoint holds beside tensors."""
+
+    frames: int
+    seconds: float
+    episodes: list[tuple[float, int]]
+    teacher_return: float | None
+    caught_up_at: int | None
+    counts: Counts
+    env: dict[str, Any]
+    visited: int
+    prompts: list[str]
+    sizes: dict[str, int]
+    who_is_asked: dict[str, Any]
+
+
+class Run:
+    """Everything that changes during a run. Between two updates it can be saved and restored."""
+
+    def __init__(self, config: TrainConfig, teacher: Teacher | None) -> None:
+        self.config, self.teacher = config, teacher
+        self.env = VectorEnv(config.env, config.n_envs, config.seed)
+        width, height, _ = self.env.grid_shape
+        self.encoder = Encoder(width, height, centred=self.env.task.symbols is None)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.network = Network(self.encoder.cells, self.env.n_actions, config.hidden)
+        self.optimizer = make_optimizer(self.network, config)
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.book: LabelBook | None = None
+        self._counted = Counts()
+        if teacher is not None:
+            self.book = LabelBook(
+                config, teacher, self.encoder.cells, MISSION_LENGTH, self.env.n_actions
+            )
+            self._counted = copy(teacher.counts)
+        self.frames = 0
+        self.seconds = 0.0
+        self.episodes: deque[tuple[float, int]] = deque(maxlen=RECENT)
+        self.teacher_return = config.teacher_return
+        self.caught_up_at: int | None = None
+        self.earlier = Counts()
+        self.observation = self.env.reset()
+        self.visited = Visited(config.run_dir / "visited.jsonl") if config.save_visited else None
+        self.sizes: dict[str, int] = {}
+        self.boundary: dict[str, Any] = {}
+
+    @property
+    def counts(self) -> Counts:
+        """What the teacher did for this run, before and after it was resumed."""
+        total = copy(self.earlier)
+        total.missing -= self.book.recounted if self.book is not None else 0
+        if self.teacher is not None:
+            for name, now in asdict(self.teacher.counts).items():
+                then, sofar = getattr(self._counted, name), getattr(total, name)
+                unknown = now is None or then is None or sofar is None
+                setattr(total, name, None if unknown else sofar + now - then)
+        return total
+
+    def mark(self) -> None:
+        """Remember this moment, between two updates, as the one to save."""
+        self.boundary = {
+            "frames": self.frames,
+            "seconds": self.seconds,
+            "episodes": list(self.episodes),
+            "teacher_return": self.teacher_return,
+            "caught_up_at": self.caught_up_at,
+            "counts": asdict(self.counts),
+            "env": self.env.state(),
+            "generator": self.generator.get_state(),
+            "visited": self.visited.size() if self.visited else 0,
+            "prompts": sorted(self.book.prompts) if self.book else [],
+            "who_is_asked": self._who_is_asked(),
+        }
+
+    def save(self, metrics: Metrics) -> None:
+        """Write the last marked moment as the checkpoint."""
+        state = dict(self.boundary)
+        tensors = {"generator": state.pop("generator")}
+        tensors |= {f"network.{k}": v for k, v in self.network.state_dict().items()}
+        tensors |= checkpoint.to_flat(self.optimizer.state_dict()["state"])
+        if self.book is not None:
+            tensors |= {f"book.{k}": v for k, v in self.book.tensors().items()}
+        state["sizes"] = metrics.sizes()
+        checkpoint.save(self.config.run_dir / "checkpoint", tensors, state)
+
+    def restore(self) -> None:
+        """Come back to the last checkpoint, if there is one.
+
+        Raises:
+            CheckpointError: it can't be used.
+        """
+        loaded = checkpoint.load(self.config.run_dir / "checkpoint")
+        if loaded is None:
+            if self.visited is not None:
+                self.visited.cut(0)
+            return
+        tensors, state = loaded
+        try:
+            self._take(tensors, Saved.model_validate(state))
+        except Lvlm2pError:
+            raise
+        except Exception as error:  # there is no end of what can be wrong with a damaged file
+            raise CheckpointError(
+                f"the checkpoint in {self.config.run_dir} does not fit this run "
+                f"({_in_words(error)}): {checkpoint.ADVICE}"
+            ) from None
+
+    def _take(self, tensors: dict[str, torch.Tensor], state: Saved) -> None:
+        self.network.load_state_dict(_below("network.", tensors))
+        slots = {**self.optimizer.state_dict(), "state": checkpoint.from_flat(tensors)}
+        self.optimizer.load_state_dict(slots)
+        self.generator.set_state(tensors["generator"])
+        self.frames, self.seconds = state.frames, state.seconds
+        self.episodes.extend(state.episodes)
+        self.teacher_return, self.caught_up_at = state.teacher_return, state.caught_up_at
+        self.earlier = state.counts
+        self.observation = self.env.restore(state.env)
+        self.sizes = state.sizes
+        if self.visited is not None:
+            self.visited.cut(state.visited)
+        if self.book is not None:
+            self.book.restore(_below("book.", tensors))
+            self.book.prompts = set(state.prompts)
+            if state.who_is_asked != self._who_is_asked():
+                self._ask_again(state.who_is_asked)
+
+    def _who_is_asked(self) -> dict[str, Any]:
+        return self.config.model_dump(mode="json", include=set(WHO_IS_ASKED))
+
+    def _ask_again(self, before: dict[str, Any]) -> None:
+        """About what had no answer, now that there may be one."""
+        assert self.book is not None
+        retry = self.config.retry_failures and not before["retry_failures"]
+        self.book.ask_again(for_good=retry)
+        if self.teacher_return == math.inf:  # nobody knew: it is measured once more
+            self.teacher_return = None
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return f"{type(error).__name__}: {error}"
+
+
+def _below(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -1,0 +1,290 @@
+"""A training run from beginning to end, and the student that comes out of it."""
+
+from __future__ import annotations
+
+import gc
+import json
+import math
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from lvlm2p.envs import task_for
+from lvlm2p.student.learn import a2c, ppo
+from lvlm2p.student.learn.rollout import collect
+from lvlm2p.student.learn.schedule import kl_weight
+from lvlm2p.student.training import checkpoint
+from lvlm2p.student.training.evaluation import (
+    FINAL_SEED,
+    PERIODIC_SEED,
+    Advised,
+    Stopped,
+    evaluate,
+    greedy,
+)
+from lvlm2p.student.training.metrics import Metrics
+from lvlm2p.student.training.progress import Progress
+from lvlm2p.student.training.result import TrainResult
+from lvlm2p.student.training.run_dir import open_run_dir
+from lvlm2p.student.training.run_state import Run
+from lvlm2p.student.training.trained import Student
+from lvlm2p.teachers import Teacher
+from lvlm2p.teachers.errors import ConfigError, TeacherError, TeacherNotReadyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lvlm2p.student.config import TrainConfig
+
+TEACHER_EPISODES = 20
+"""In which the teacher acts, to know what there is to catch up with."""
+
+NEARLY = 0.01
+"""A student whose return is this near to the teacher's, as a share of it, has caught up."""
+
+
+def train(config: TrainConfig, teacher: Teacher | None = None) -> TrainResult:
+    """Train a student as ``config`` says, with the advice of its teacher or without any.
+
+    Ctrl-C saves a checkpoint, says how to go on, and raises KeyboardInterrupt.
+
+    Args:
+        teacher: who advises in place of the one that ``config`` names, which is loaded otherwise.
+
+    Raises:
+        ConfigError: ``config`` says none, and there is a ``teacher``; or its own can't be loaded.
+        RunError, CheckpointError: the run's folder can't be used.
+        TeacherError: the teacher can't advise on this environment, or could not answer.
+    """
+    if teacher is None and config.teacher != "none":
+        with closing(config.load_own_teacher()) as own:
+            return train(config, own)
+    if teacher is not None and config.teacher == "none":
+        raise ConfigError("the configuration says --teacher none, and a teacher was given")
+    reason = teacher.supports(task_for(config.env)) if teacher is not None else None
+    if reason is not None:
+        raise TeacherNotReadyError(reason)
+    with (
+        open_run_dir(config, teacher),
+        _one_thread(),
+        _imports_uncollected(),
+        _interruptible() as stop,
+        Progress(config.frames, config.progress) as bar,
+    ):
+        run = Run(config, teacher)
+        never_began = False
+        try:
+            if config.resume:
+                run.restore()
+                if not run.frames:
+                    bar.say(f"{config.run_dir} has no checkpoint with frames in it: from the start")
+            metrics = Metrics(config.run_dir, run.sizes, run.frames)
+            try:
+                _train(run, metrics, bar, stop)
+                return _finish(run, stop)
+            except (Stopped, TeacherError) as error:
+                never_began = not (run.frames or config.resume or isinstance(error, Stopped))
+                if never_began:
+                    raise  # no key, say: once there is one, the same command must do
+                run.save(metrics)
+                bar.say(
+                    f"saved after {run.boundary['frames']:,} frames; go on with: "
+                    f"lvlm2p train --config {config.run_dir / 'config.yaml'} --resume"
+                )
+                if isinstance(error, Stopped):
+                    raise KeyboardInterrupt from None
+                raise
+            finally:
+                metrics.close()
+        finally:
+            if run.book is not None:
+                run.book.close()
+            if run.visited is not None:
+                run.visited.close()
+            run.env.close()
+            if never_began:
+                shutil.rmtree(config.run_dir, ignore_errors=True)
+
+
+def _train(run: Run, metrics: Metrics, bar: Progress, stop: threading.Event) -> None:
+    """The loop: collect, learn, write down, look how good it is, save."""
+    config = run.config
+    update = {"ppo": ppo.update, "a2c": a2c.update}[config.algo]
+    assert config.n_steps is not None
+    run.mark()
+    _measure_teacher(run, bar, stop)
+    run.mark()
+    unguided = False
+    next_save, started = run.frames + config.checkpoint_every, time.monotonic() - run.seconds
+    while run.frames < config.frames:
+        steps = min(config.n_steps, math.ceil((config.frames - run.frames) / config.n_envs))
+        begun = time.monotonic()
+        rollout = collect(
+            run.env,
+            run.observation,
+            run.network,
+            run.encoder,
+            run.book,
+            steps=steps,
+            gamma=config.gamma,
+            gae_lambda=config.gae_lambda,
+            generator=run.generator,
+            stop=stop,
+            seen=run.visited,
+        )
+        if rollout is None:
+            raise Stopped
+        weight = kl_weight(config, run.frames, run.caught_up_at) if run.book is not None else 0.0
+        losses = update(
+            run.network, run.optimizer, rollout, run.book, weight, config, run.generator
+        )
+
+        before, run.frames = run.frames, run.frames + len(rollout.actions)
+        run.observation = rollout.observation
+        run.episodes.extend(zip(rollout.episode_returns, rollout.episode_lengths, strict=True))
+        run.seconds = time.monotonic() - started
+        row = {"frames": run.frames, "distill/lambda": weight, **losses, **_described(run)}
+        row["timing/frames_per_second"] = (run.frames - before) / (time.monotonic() - begun)
+        if _due(config.eval_every, before, run.frames):
+            row |= _evaluated(run)
+        metrics.write(row)
+        if run.book is not None and run.book.spent is not None and not unguided:
+            unguided = True
+            bar.say(f"{run.book.spent}: where there is no label yet, the run goes on unguided")
+        bar.update(row, run.counts if run.teacher is not None else None)
+        run.mark()
+        if config.checkpoint_every and run.frames >= next_save:
+            run.save(metrics)
+            next_save = run.frames + config.checkpoint_every
+        if stop.is_set():
+            raise Stopped
+    run.save(metrics)
+
+
+def _due(every: int, before: int, after: int) -> bool:
+    return every > 0 and before // every < after // every
+
+
+def _described(run: Run) -> dict[str, Any]:
+    row: dict[str, Any] = {"timing/seconds": run.seconds}
+    if run.episodes:
+        returns, lengths = np.array(run.episodes).T
+        row |= {
+            "charts/episodic_return": float(returns.mean()),
+            "charts/episodic_length": float(lengths.mean()),
+            "charts/success": float((returns > 0).mean()),
+        }
+    if run.book is not None:
+        labelled = run.book.states["labelled"]
+        row |= {
+            "labels/states": len(labelled),
+            "labels/labelled": int(labelled.sum()),
+            "labels/failed": int((~labelled).sum()),
+            "timing/asked": run.counts.asked,
+            "timing/cached": run.counts.cached,
+            "timing/cost_usd": run.counts.cost_usd,
+        }
+    return row
+
+
+def _evaluated(run: Run) -> dict[str, Any]:
+    """Look at the student alone; remember when it caught up with the teacher."""
+    config = run.config
+    policy = greedy(run.network, run.encoder)
+    result = evaluate(policy, config.env, config.eval_episodes, PERIODIC_SEED)
+    goal = run.teacher_return
+    if run.caught_up_at is None and goal is not None:
+        # on the teacher's own episodes, or a lucky draw of them would be out of reach
+        mine = float(np.mean(result.returns[: _teacher_episodes(config)]))
+        if mine >= goal - NEARLY * abs(goal):
+            run.caught_up_at = run.frames
+    return {
+        "eval/success": result.success,
+        "eval/return": result.mean_return,
+        "eval/length": result.mean_length,
+    }
+
+
+def _measure_teacher(run: Run, bar: Progress, stop: threading.Event) -> None:
+    """How good the teacher is at acting, where lambda depends on it and nobody said."""
+    config = run.config
+    if run.teacher is None or config.kl_schedule != "caught-up" or run.teacher_return is not None:
+        return
+    policy = Advised(run.teacher, config.seed, stop, config.keep_spent)
+    result = evaluate(policy, config.env, _teacher_episodes(config), PERIODIC_SEED)
+    if policy.failed > 0.1 * policy.asked:
+        bar.say(
+            f"{policy.failed} of the {policy.asked} states in which the teacher was measured have "
+            f"no label ({policy.why}), so nobody knows what there is to catch up with: "
+            "lambda stays constant"
+        )
+        run.teacher_return = float("inf")
+    else:
+        run.teacher_return = result.mean_return
+
+
+def _teacher_episodes(config: TrainConfig) -> int:
+    return min(TEACHER_EPISODES, config.eval_episodes)
+
+
+def _finish(run: Run, stop: threading.Event) -> TrainResult:
+    config = run.config
+    policy = greedy(run.network, run.encoder)
+    seed = FINAL_SEED + config.seed
+    evaluation = evaluate(policy, config.env, config.final_episodes, seed, stop)
+    Student(config.env, run.network, run.encoder).save(config.run_dir)
+    used = None
+    if run.book is not None:
+        used = {"fingerprint": run.book.fingerprint(), "prompts": sorted(run.book.prompts)}
+    result = TrainResult(config.run_dir, run.frames, evaluation, run.counts, run.seconds, used)
+    text = json.dumps(result.as_json(), indent=2)
+    checkpoint.write_atomically(config.run_dir / "result.json", text.encode())
+    return result
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Networks this small are fastest on one thread; and sums have one order, so one result."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _imports_uncollected() -> Iterator[None]:
+    """Python's garbage collector would look through all of PyTorch, 0.2 s, again and again."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C sets; the second one interrupts at once."""
+    stop = threading.Event()
+
+    def handle(number: int, frame: Any) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before: Callable[..., Any] | int | None = signal.signal(signal.SIGINT, handle)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)

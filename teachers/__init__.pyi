@@ -1,0 +1,35 @@
+"""The public names of :mod:`lvlm2p.teachers`, each with the module that holds it."""
+
+from .budget import Budget as Budget
+from .errors import AnswerError as AnswerError
+from .errors import CheckpointError as CheckpointError
+from .errors import ConfigError as ConfigError
+from .errors import LabelFileError as LabelFileError
+from .errors import Lvlm2pError as Lvlm2pError
+from .errors import MissingLabelsError as MissingLabelsError
+from .errors import RunError as RunError
+from .errors import StoreError as StoreError
+from .errors import TeacherError as TeacherError
+from .errors import TeacherNotReadyError as TeacherNotReadyError
+from .errors import UnknownNameError as UnknownNameError
+from .errors import UserError as UserError
+from .evaluation import Evaluation as Evaluation
+from .evaluation import evaluate_teacher as evaluate_teacher
+from .label import Answer as Answer
+from .label import Failure as Failure
+from .label import Label as Label
+from .label import Turn as Turn
+from .label import Usage as Usage
+from .label import check_probabilities as check_probabilities
+from .plugin import Context as Context
+from .plugin import Journal as Journal
+from .plugin import Status as Status
+from .plugin import fingerprint_of as fingerprint_of
+from .plugin import reply_key as reply_key
+from .registry import available as available
+from .registry import load_teacher as load_teacher
+from .store.store import LabelStore as LabelStore
+from .store.store import default_store_path as default_store_path
+from .teacher import Counts as Counts
+from .teacher import Teacher as Teacher
+from .wrappers.stored import StoredTeacher as StoredTeacher

@@ -1,0 +1,1 @@
+"""`lvlm2p label`: states labelled ahead of time, in this process or on Ray."""

@@ -1,0 +1,1 @@
+"""Teachers that are language models: prompted, hosted or in this process."""

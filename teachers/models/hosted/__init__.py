@@ -1,0 +1,1 @@
+"""Models behind an API or on a local server."""

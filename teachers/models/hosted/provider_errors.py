@@ -1,0 +1,129 @@
+"""What can go wrong between us and a provider, as one typed exception.
+
+Each fault knows whether asking again can help and who is to blame:
+
+===========  ============================================  =====================================
+blame        examples                                      what follows
+===========  ============================================  =====================================
+"moment"     429, 5xx, timeout, reset, unreadable answer   asked again, after a while
+"request"    too long, content policy, a 400               this view fails, others are asked
+"key"        401, 403, no quota left                       the key is put away, another is used
+"model"      404, unknown model                            nobody is asked any more, unless
+                                                           somebody was answered before
+===========  ============================================  =====================================
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Literal
+
+from lvlm2p.teachers.label import FailureKind
+
+Blame = Literal["moment", "request", "key", "model"]
+
+_NO_MONEY = re.compile(r"insufficient_quota|credit balance is too low|enable billing", re.I)
+_DAY_IS_OVER = re.compile(r"PerDay|limit: 0\b")
+"""Gemini's free quota: used up until tomorrow, or there is none."""
+_NO_QUOTA = re.compile(r"exceeded your current quota", re.I)
+"""OpenAI, when the money is spent; Gemini also when it was asked too often in this minute, and
+then it says how long to wait."""
+_THIS_MINUTE = re.compile(r"PerMinute|per min|(?:retry|try again) in \d", re.I)
+_BAD_KEY = re.compile(
+    r"api[ _-]?key[^.]{0,40}(?:not valid|invalid|incorrect|expired)|invalid[^.]{0,20}api[ _-]?key"
+    r"|API_KEY_INVALID|PERMISSION_DENIED|unauthorized",
+    re.I,
+)
+_NO_MODEL = re.compile(
+    r"model[^.]{0,80}(?:not found|does not exist|not supported for)|model_not_found", re.I
+)
+_POLICY = re.compile(
+    r"content[_ ]?(?:policy|filter|management)|safety system|responsible ai|moderation|flagged",
+    re.I,
+)
+_RETRY_DELAY = re.compile(r"retryDelay\W{1,8}([\d.]{1,12})s")
+_LONGEST_WAIT = 600.0
+
+
+class Fault(Exception):
+    """One call that brought no answer.
+
+    Attributes:
+        kind: what a view's Failure is called if nothing better comes.
+        wait: seconds that the provider asked us to wait; None: it did not say.
+    """
+
+    def __init__(
+        self, kind: FailureKind, message: str, blame: Blame = "moment", wait: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.blame = blame
+        self.wait = wait
+
+
+def fault_of(status: int | None, text: str, headers: Mapping[str, Any], message: str) -> Fault:
+    """The fault behind an HTTP answer.
+
+    Args:
+        status: HTTP status; None: there was no answer at all (refused, reset, unreadable).
+        text: what the provider wrote, raw.
+        headers: the answer's headers, keys in lower case.
+        message: what people are told; scrubbed already.
+    """
+    wait = wait_of(text, headers)
+    if status is None or not 400 <= status < 500 or status in (408, 409, 425):
+        return Fault("unavailable", message, wait=wait)
+    if status == 429 and not _is_spent(text, wait):
+        return Fault("rate_limited", message, wait=wait)
+    if status not in (401, 402, 404, 429) and _POLICY.search(text):
+        return Fault("refusal", message, blame="request")
+    if status in (401, 402, 403, 429) or _BAD_KEY.search(text) or _NO_MONEY.search(text):
+        return Fault("rejected", message, blame="key")
+    if status == 404 or (status == 400 and _NO_MODEL.search(text)):
+        return Fault("rejected", message, blame="model")
+    return Fault("rejected", message, blame="request")
+
+
+def _is_spent(text: str, wait: float | None) -> bool:
+    """Whether a 429 means that this key will not be answered again today."""
+    if _NO_MONEY.search(text) or _DAY_IS_OVER.search(text):
+        return True
+    return bool(_NO_QUOTA.search(text)) and wait is None and not _THIS_MINUTE.search(text)
+
+
+def wait_of(text: str, headers: Mapping[str, Any]) -> float | None:
+    """Seconds to wait, from ``Retry-After`` (seconds or a date) or Gemini's ``retryDelay``."""
+    seconds: float | None = None
+    stated = headers.get("retry-after-ms"), headers.get("retry-after")
+    if stated[0] is not None:
+        seconds = _float(stated[0], 1e-3)
+    if seconds is None and stated[1] is not None:
+        seconds = _float(stated[1])
+        if seconds is None:
+            seconds = _until(str(stated[1]))
+    if seconds is None:
+        delay = _RETRY_DELAY.search(text)
+        seconds = None if delay is None else _float(delay[1])
+    return None if seconds is None else min(max(seconds, 0.0), _LONGEST_WAIT)
+
+
+def _float(value: Any, unit: float = 1.0) -> float | None:
+    try:
+        seconds = float(value) * unit
+    except (TypeError, ValueError):
+        return None
+    return seconds if seconds == seconds else None
+
+
+def _until(date: str) -> float | None:
+    try:
+        moment = parsedate_to_datetime(date)
+    except (TypeError, ValueError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - datetime.now(UTC)).total_seconds()

@@ -1,0 +1,143 @@
+"""How a teacher is asked: the options that every command which asks has in common."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+
+if TYPE_CHECKING:
+    from lvlm2p.teachers.budget import Budget
+    from lvlm2p.teachers.teacher import Teacher
+
+Elicit = Literal["stated", "logprobs", "votes", "choice"]
+
+
+class Asking(BaseModel):
+    """Options of ``train``, ``evaluate`` and ``label`` about the teacher and its answers."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+    teacher_args: dict[str, Any] = {}
+    """The teacher's own options; on the command line -T key=value, repeated."""
+
+    elicit: Elicit | None = None
+    """Where the probabilities come from; None is the teacher's own default."""
+
+    prompt: str | None = None
+    """Name or folder of the prompt; None is the teacher's own default."""
+
+    shots: int | None = Field(default=None, ge=0)
+    """Number of few-shot examples in the prompt; None is the teacher's own default."""
+
+    store: Path | None = None
+    """Folder of the label store; None: $LVLM2P_STORE, else the user's cache folder."""
+
+    labels: Path | None = None
+    """Parquet label set to answer from instead of asking; the store is left alone."""
+
+    offline: bool = False
+    """Answer from the store alone; nobody is asked and nothing is billed."""
+
+    on_miss: Literal["fail", "skip"] = "fail"
+    """Offline, a state without a label ends the run (fail) or goes unguided (skip)."""
+
+    symmetry: Literal["none", "canonical"] = "none"
+    """canonical: ask about one representative of all symmetric states."""
+
+    budget_usd: float | None = Field(default=None, ge=0)
+    """Stop asking when this many dollars are spent; the run goes on unguided."""
+
+    budget_calls: int | None = Field(default=None, ge=0)
+    """Stop asking after this many calls to the model; the run goes on unguided."""
+
+    retry_failures: bool = False
+    """Ask again about states whose answer was paid for and of no use."""
+
+    _budget: Any = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _nobody_has_options(self) -> Self:
+        if getattr(self, "teacher", None) == "none" and self.teacher_args:
+            given = " ".join(f"-T {key}={value}" for key, value in self.teacher_args.items())
+            raise ValueError(f"{given} says how a teacher answers, and there is --teacher none")
+        return self
+
+    def load_teacher(self, name: str, sample: int = 0) -> Teacher:
+        """The teacher ``name`` behind the store, with these options.
+
+        Raises:
+            teachers.errors.UserError: an unknown name or option, or a store that can't be used.
+        """
+        if self.labels is not None:
+            return self._load_labels(self.labels, name, sample)
+        from lvlm2p.teachers.registry import load_teacher
+        from lvlm2p.teachers.store.store import LabelStore
+
+        return load_teacher(
+            name,
+            options=self._options(),
+            store=LabelStore(self.store),
+            offline=self.offline,
+            on_miss=self.on_miss,
+            budget=self._shared_budget(),
+            symmetry=self.symmetry,
+            sample=sample,
+            retry_failures=self.retry_failures,
+        )
+
+    def load_calibrated(self, name: str, report: Path | None) -> Teacher:
+        """The same with the temperatures that ``report`` (a report.json) holds for it, if any.
+
+        Raises:
+            teachers.errors.UserError: as :meth:`load_teacher`, or the report is another teacher's.
+        """
+        teacher = self.load_teacher(name)
+        if report is None:
+            return teacher
+        from lvlm2p.teachers.wrappers.calibrated import calibrated
+
+        return calibrated(teacher, report)
+
+    def keep_spent(self, calls: int | None = None) -> None:
+        """So many more calls of those that were made (None: all) have led to stored answers."""
+        if self._budget is not None:
+            self._budget.keep(calls)
+
+    def _load_labels(self, path: Path, name: str, sample: int) -> Teacher:
+        from lvlm2p.teachers.errors import ConfigError
+        from lvlm2p.teachers.labelset.teacher import load_label_set
+
+        if self._options():
+            raise ConfigError(
+                f"--labels answers from {path}, where the labels are as they are: leave out "
+                f"{', '.join(self._options())}, which would change nothing"
+            )
+        return load_label_set(
+            path, name, sample=sample, on_miss=self.on_miss, symmetry=self.symmetry
+        )
+
+    def _options(self) -> dict[str, Any]:
+        """The teacher's own options that were given."""
+        named = {"elicit": self.elicit, "prompt": self.prompt, "shots": self.shots}
+        options = {key: value for key, value in named.items() if value is not None}
+        return {**options, **self.teacher_args}
+
+    def _ledger(self) -> Path | None:
+        """Where what was spent is kept for the next process; None: each has a budget of its own."""
+        return None
+
+    def _shared_budget(self) -> Budget | None:
+        """One budget for all the teachers of a command, however many are loaded.
+
+        Where there is a ledger, also what is spent without a limit counts: one may come later.
+        """
+        from lvlm2p.teachers.budget import Budget
+
+        limited = self.budget_usd is not None or self.budget_calls is not None
+        ledger = self._ledger()
+        if self._budget is None and (limited or ledger is not None):
+            self._budget = Budget(usd=self.budget_usd, calls=self.budget_calls, ledger=ledger)
+        budget: Budget | None = self._budget
+        return budget

@@ -1,0 +1,93 @@
+"""What a teacher class is handed when it is built, and what it tells about itself.
+
+A teacher class, ours or a third party's, offers::
+
+    class MyTeacher(Teacher):
+        class Options(BaseModel, extra="forbid"):      # the keys of -T key=value
+            model: str = "some-model"
+
+        @classmethod
+        def build(cls, name: str, options: Options, context: Context) -> Teacher: ...
+
+        @classmethod
+        def status(cls, name: str) -> Status: ...      # a row of `lvlm2p teachers`; optional
+
+and is registered in ``teachers/registry.py`` or in the entry-point group ``lvlm2p.teachers``.
+``build`` must not need a key, a server or a heavy import: offline, nobody is ever asked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lvlm2p.teachers.label import Elicitation
+
+if TYPE_CHECKING:
+    from lvlm2p.teachers.budget import Budget
+
+
+class Journal(Protocol):
+    """Single provider replies (a turn, a vote) on disk, so that a kill between two of them bills
+    nothing twice. ``LabelStore`` is one; it drops the replies of a state as soon as
+    the state's label, which holds the transcript, is stored.
+    """
+
+    def get_reply(self, key: str) -> dict[str, Any] | None:
+        """The reply put under ``key`` (see :func:`reply_key`), or None."""
+        ...
+
+    def put_reply(self, key: str, reply: Mapping[str, Any]) -> None:
+        """Put a JSON-serialisable reply; it is on disk when this returns."""
+        ...
+
+
+def reply_key(fingerprint: str, view_key: str, sample: int, turn: int | str) -> str:
+    """The name of one reply. ``turn``: turn or vote index, or both ("1/3")."""
+    return f"{fingerprint}/{view_key}/{sample}/{turn}"
+
+
+@dataclass(frozen=True)
+class Context:
+    """What is around a teacher while it works.
+
+    Attributes:
+        journal: where each reply goes before it is used; None: nowhere.
+        budget: asked before each call; None: no limit.
+        sample: which sample of the teacher's answers this run wants. 0 is the usual one; another
+            number asks afresh, for measuring how consistent a teacher is.
+    """
+
+    journal: Journal | None = None
+    budget: Budget | None = None
+    sample: int = 0
+
+
+@dataclass(frozen=True)
+class Status:
+    """One row of ``lvlm2p teachers``.
+
+    Attributes:
+        name: as on the command line.
+        model: what answers.
+        elicitations: what it can be asked for.
+        usd_per_1000: price of 1,000 labels at the current prompt; 0.0: free; None: unknown.
+        ready: whether it could be asked right now.
+        note: what is missing, or what one should know, in one sentence.
+    """
+
+    name: str
+    model: str
+    elicitations: tuple[Elicitation, ...]
+    usd_per_1000: float | None
+    ready: bool
+    note: str = ""
+
+
+def fingerprint_of(facts: Mapping[str, Any]) -> str:
+    """16 hexadecimal digits that name ``facts`` (JSON values only), whatever their order."""
+    text = json.dumps(facts, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

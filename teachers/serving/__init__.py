@@ -1,0 +1,1 @@
+"""`lvlm2p serve`: vLLM started with the right flags."""

@@ -1,0 +1,162 @@
+"""The options of `lvlm2p labels ...`. What does the work is imported when it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tyro
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from lvlm2p.teachers.errors import ConfigError
+
+if TYPE_CHECKING:
+    from lvlm2p.teachers.labelset.exchange import Exported, Imported
+    from lvlm2p.teachers.store.contents import Choice
+    from lvlm2p.teachers.store.prune import Pruned
+    from lvlm2p.teachers.store.show import Shown
+    from lvlm2p.teachers.store.stats import Stats
+    from lvlm2p.teachers.store.store import LabelStore
+    from lvlm2p.teachers.store.verify import Report
+
+
+class _Command(BaseModel):
+    # Of six commands one runs, and --help needs no validator at all: they are built when used.
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, defer_build=True)
+
+    store: Path | None = None
+    """Folder of the label store; None: $LVLM2P_STORE, else the user's cache folder."""
+
+    def _open(self, create: bool = False) -> LabelStore:
+        """The store; who only looks makes none, so that a mistyped --store is noticed."""
+        from lvlm2p.teachers.store.store import LabelStore
+
+        return LabelStore(self.store, create=create)
+
+
+class _Choosing(_Command):
+    teacher: str | None = None
+    """Only this teacher's answers."""
+
+    task: str | None = None
+    """Only answers about this task, e.g. go-to-door."""
+
+    prompt: str | None = None
+    """Only answers to the prompt whose fingerprint begins so."""
+
+    def _choice(self) -> Choice:
+        from lvlm2p.teachers.store.contents import Choice
+
+        return Choice(self.teacher, self.task, self.prompt)
+
+
+class StatsConfig(_Command):
+    """What the store holds: labels, failures, dollars, tokens, hit rates, size."""
+
+    def run(self) -> Stats:
+        """Look. A default store that was never used is not a mistake: it holds nothing."""
+        from lvlm2p.teachers.store.database import holds_store
+        from lvlm2p.teachers.store.stats import Stats, stats
+        from lvlm2p.teachers.store.store import default_store_path, store_path
+
+        if self.store is None and not holds_store(store_path(None)):
+            return Stats(str(default_store_path()), [], 0)
+        with self._open() as store:
+            return stats(store)
+
+
+class ExportConfig(_Choosing):
+    """Write labels and failures to a Parquet file, one row each."""
+
+    out: tyro.conf.Positional[str]
+    """The file to write."""
+
+    images: bool = False
+    """With the picture of each state, as PNG (about 2 ms and 2 kB a row)."""
+
+    @field_validator("out", mode="before")
+    @classmethod
+    def _as_text(cls, value: object) -> object:
+        return str(value) if isinstance(value, Path) else value
+
+    def run(self) -> Exported:
+        """Write."""
+        from lvlm2p.teachers.labelset.paths import writable_file
+
+        out = writable_file(self.out)
+        from lvlm2p.teachers.labelset.exchange import export
+
+        with self._open() as store:
+            return export(store, out, self._choice(), self.images)
+
+
+class ImportConfig(_Command):
+    """Add the rows of a Parquet file; each is checked, bad ones are reported."""
+
+    file: tyro.conf.Positional[Path]
+    """The file to read."""
+
+    def run(self) -> Imported:
+        """Read."""
+        from lvlm2p.teachers.labelset.exchange import import_file
+        from lvlm2p.teachers.labelset.parquet import count_rows
+
+        count_rows(self.file)  # a file that is none is said so before a store is made
+        with self._open(create=True) as store:
+            return import_file(store, self.file)
+
+
+class VerifyConfig(_Command):
+    """Check every row; repairs nothing without --fix."""
+
+    fix: bool = False
+    """Repair what can be, and take out the rest into a file beside the database."""
+
+    def run(self) -> Report:
+        """Look, and repair if wanted."""
+        from lvlm2p.teachers.store.verify import verify
+
+        with self._open() as store:
+            return verify(store, self.fix)
+
+
+class PruneConfig(_Choosing):
+    """Take answers out by teacher, task, prompt or age; says what it would do first."""
+
+    older_than: float | None = Field(default=None, ge=0)
+    """Only answers older than so many days."""
+
+    apply: bool = False
+    """Really take them out. Without it nothing is changed."""
+
+    def run(self) -> Pruned:
+        """Count, and take out if wanted."""
+        from lvlm2p.teachers.store.prune import prune
+
+        criteria: list[Any] = [self.teacher, self.task, self.prompt, self.older_than]
+        if all(criterion is None for criterion in criteria):
+            raise ConfigError(
+                "labels prune needs at least one of --teacher, --task, --prompt and --older-than"
+            )
+        with self._open() as store:
+            return prune(store, self._choice(), self.older_than, self.apply)
+
+
+class ShowConfig(_Command):
+    """Everything known about one state's labels, with its picture."""
+
+    key: tyro.conf.Positional[str]
+    """The state's key, or enough of its beginning."""
+
+    teacher: str | None = None
+    """Only this teacher's answers."""
+
+    html: Path | None = None
+    """Write a page here as well."""
+
+    def run(self) -> Shown:
+        """Look it up."""
+        from lvlm2p.teachers.store.show import show
+
+        with self._open() as store:
+            return show(store, self.key, self.teacher, self.html)

@@ -1,0 +1,233 @@
+"""Walking over a store: its answers with their states, and what they add up to."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+from lvlm2p.envs import View
+from lvlm2p.teachers.errors import Lvlm2pError
+from lvlm2p.teachers.labelset.schema import Entry
+from lvlm2p.teachers.store.rows import parse
+from lvlm2p.teachers.store.store import LabelStore
+
+BATCH = 2_000
+"""Answers whose views are looked up in one query."""
+
+NAMED = 10
+"""So many teachers and tasks are named where nothing was chosen."""
+
+ANSWERS = "SELECT key, tag, value FROM Cache WHERE raw = 1 AND mode = 1 AND tag >= ? AND tag < ?"
+KINDS = ('["label",', '["failure",')
+"""How the tags of answers begin."""
+
+
+NUMBERS = [f"json_extract(tag, '$[{place}]')" for place in range(7, 12)]
+"""Where a tag has its price (null: not known) and its counts, the last of all."""
+
+ADD_UP = (
+    f"SELECT COUNT(*), COUNT({NUMBERS[0]}), {', '.join(f'TOTAL({n})' for n in NUMBERS)}"
+    " FROM Cache WHERE tag >= ? AND tag < ? AND json_valid(tag)"
+)
+
+
+class Tag(NamedTuple):
+    """What :func:`lvlm2p.teachers.store.rows.tag_of` wrote beside a row."""
+
+    kind: str
+    task: str
+    teacher: str
+    fingerprint: str
+    prompt: str
+    model: str
+    how: str
+    """Elicitation of a label, kind of a failure."""
+    cost_usd: float | None
+    calls: int
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which answers: those for which everything given here is so."""
+
+    teacher: str | None = None
+    task: str | None = None
+    prompt: str | None = None
+    """Beginning of the prompt's fingerprint."""
+
+    def __contains__(self, tag: object) -> bool:
+        assert isinstance(tag, Tag)
+        if self.teacher not in (None, tag.teacher) or self.task not in (None, tag.task):
+            return False
+        return self.prompt is None or tag.prompt.startswith(self.prompt)
+
+
+def read_tag(text: object) -> Tag | None:
+    """The tag of an answer's row; None where it is none."""
+    try:
+        return Tag(*json.loads(str(text)))
+    except (ValueError, TypeError):
+        return None
+
+
+def answer_rows(store: LabelStore, choice: Choice) -> Iterator[tuple[str, Tag, str]]:
+    """(key, tag, JSON) of each chosen answer, streamed; labels before failures."""
+    for kind in KINDS:
+        for key, text, value in store.reader.walk(ANSWERS, (kind, kind[:-1] + "-")):
+            tag = read_tag(text)
+            if tag is not None and tag in choice:
+                yield key, tag, value
+
+
+def entries(store: LabelStore, choice: Choice) -> Iterator[Entry]:
+    """Each chosen answer with its state. Those without a usable state are left out: `labels
+    verify` names them."""
+    batch: list[tuple[str, str]] = []
+    for key, _, value in answer_rows(store, choice):
+        batch.append((key, value))
+        if len(batch) == BATCH:
+            yield from _with_views(store, batch)
+            batch = []
+    yield from _with_views(store, batch)
+
+
+def _with_views(store: LabelStore, batch: list[tuple[str, str]]) -> Iterator[Entry]:
+    views = read_views(store, {key.split("/")[2] for key, _ in batch})
+    for key, value in batch:
+        _, _, view_key, *sample = key.split("/")
+        view = views.get(view_key)
+        if view is not None:
+            yield Entry(view, parse(store.path, key, value), int(sample[0]) if sample else 0)
+
+
+def read_views(store: LabelStore, view_keys: Iterable[str]) -> dict[str, View]:
+    """The views of these keys, as far as they are stored and their task is known."""
+    views = {}
+    for key, row in store.reader.rows(f"view/{key}" for key in view_keys).items():
+        try:
+            views[key.removeprefix("view/")] = View.from_json(json.loads(row.text))
+        except (Lvlm2pError, ValueError):
+            continue
+    return views
+
+
+@dataclass
+class Sum:
+    """What the answers of one teacher, task, prompt and model add up to."""
+
+    teacher: str
+    task: str
+    prompt: str
+    model: str
+    fingerprint: str
+    labels: int = 0
+    elicitations: dict[str, int] = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)
+    cost_usd: float | None = 0.0
+    calls: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    hit_rate: float | None = None
+    """Share of the answers wanted of this fingerprint that the store had; None: never wanted."""
+
+    def add(self, tag: Tag, count: int) -> None:
+        """Add ``count`` answers, whose tags add up to ``tag``."""
+        if tag.kind == "label":
+            self.labels += count
+            self.elicitations[tag.how] = self.elicitations.get(tag.how, 0) + count
+        else:
+            self.failures[tag.how] = self.failures.get(tag.how, 0) + count
+        if tag.cost_usd is None or self.cost_usd is None:
+            self.cost_usd = None
+        else:
+            self.cost_usd += tag.cost_usd
+        self.calls += tag.calls
+        self.prompt_tokens += tag.prompt_tokens
+        self.cached_tokens += tag.cached_tokens
+        self.completion_tokens += tag.completion_tokens
+
+
+def tags(store: LabelStore) -> Iterator[tuple[Tag, int]]:
+    """Each distinct tag but for its numbers, which are sums here, and of how many answers.
+
+    Tags that begin with the same words are one range of the index of tags, which SQLite adds up:
+    a store of a million answers takes seconds, though no two of them have the same price.
+    """
+    for words, tag in beginnings(store):
+        (found,) = store.reader.walk(ADD_UP, (f"{words},", f"{words}-"))
+        count, priced, usd, *counts = found
+        if count:  # else there is nothing but what we never write: `labels verify` names it
+            known = priced == count and math.isfinite(usd)
+            yield Tag(*tag[:7], usd if known else None, *map(int, counts)), count
+
+
+def beginnings(store: LabelStore) -> Iterator[tuple[str, Tag]]:
+    """The words that tags begin with, and the first tag that does; numbers aside, all are alike."""
+    query = "SELECT tag FROM Cache WHERE tag > ? AND tag < ? ORDER BY tag LIMIT 1"
+    for kind in KINDS:
+        last: str | None = kind
+        while last is not None:
+            found = list(store.reader.walk(query, (last, f"{kind[:-1]}-")))
+            last = None
+            for (text,) in found:
+                last, tag = text, read_tag(text)
+                if tag is not None:
+                    words, *_ = text.rsplit(",", len(NUMBERS))
+                    last = f"{words}-"
+                    yield words, tag
+
+
+def count(store: LabelStore, choice: Choice) -> int:
+    """How many answers are chosen."""
+    return sum(number for tag, number in tags(store) if tag in choice)
+
+
+def nothing_chosen(store: LabelStore, choice: Choice) -> str:
+    """That no answer is chosen, and which there are, in one sentence."""
+    asked = " ".join(f"--{k} {v}" for k, v in asdict(choice).items() if v is not None)
+    there = sorted(
+        {f"{tag.teacher} about {tag.task}{_prompt(tag)}" for _, tag in beginnings(store)}
+    )
+    if not there:
+        return f"the label store {store.path} holds no labels yet"
+    more = f" and {len(there) - NAMED:,} more" if len(there) > NAMED else ""
+    return (
+        f"the label store {store.path} holds no answers with {asked}, only those of "
+        f"{', '.join(there[:NAMED])}{more}"
+    )
+
+
+def _prompt(tag: Tag) -> str:
+    return f" (prompt {tag.prompt[:8]})" if tag.prompt else ""
+
+
+def sums(store: LabelStore) -> list[Sum]:
+    """One sum for each teacher, task, prompt and model."""
+    found: dict[tuple[Any, ...], Sum] = {}
+    for tag, number in tags(store):
+        group = (tag.teacher, tag.task, tag.prompt, tag.model, tag.fingerprint)
+        found.setdefault(group, Sum(*group)).add(tag, number)
+    for total in found.values():
+        total.hit_rate = _hit_rate(store, total.fingerprint)
+    return [found[group] for group in sorted(found)]
+
+
+def _hit_rate(store: LabelStore, fingerprint: str) -> float | None:
+    row = store.reader.rows([f"hits/{fingerprint}"]).get(f"hits/{fingerprint}")
+    if row is None:
+        return None
+    counts = json.loads(row.text)
+    wanted, found = counts["wanted"], counts["found"]
+    return found / wanted if wanted else None
+
+
+def size_bytes(store: LabelStore) -> int:
+    """What the store takes on disk."""
+    return sum(file.stat().st_size for file in store.path.glob("cache.db*"))

@@ -1,0 +1,168 @@
+"""What the rows of a label store are called, what is in them, and how they are read.
+
+    label/<fingerprint>/<view key>[/<sample>]     a Label, as JSON
+    failure/<fingerprint>/<view key>[/<sample>]   a Failure, as JSON
+    view/<view key>                               the View, as JSON, once
+    reply/<fingerprint>/<view key>/<sample>/...   one provider reply, until the label is there
+    claim/<fingerprint>/<view key>[/<sample>]     who is asking right now
+    hits/<fingerprint>                            how often the store was asked, and could answer
+
+The tag column repeats what `labels stats` adds up, so that it need not open the rows. Reading goes
+around diskcache's own ``get``: one query a batch, on a connection that can't write.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from diskcache.core import DBNAME, MODE_RAW
+from pydantic import TypeAdapter, ValidationError
+
+from lvlm2p.teachers.errors import StoreError
+from lvlm2p.teachers.label import Answer, Failure, Label, StoredAnswer
+from lvlm2p.teachers.store.database import TIMEOUT_S, explained, refuse
+
+_ANSWER: TypeAdapter[Answer] = TypeAdapter(StoredAnswer)
+T = TypeVar("T")
+
+
+class Row(NamedTuple):
+    """A value and the time (seconds since 1970) at which it was stored."""
+
+    text: str
+    time: float
+
+
+def name_of(fingerprint: str, view_key: str, sample: int = 0) -> str:
+    """The part of a row's key that says which question it is about."""
+    return f"{fingerprint}/{view_key}" + (f"/{sample}" if sample else "")
+
+
+def tag_of(answer: Answer) -> str:
+    """What `labels stats` adds up, as a JSON list."""
+    usage = answer.usage
+    what = [answer.kind, answer.task, answer.teacher, answer.fingerprint, answer.prompt]
+    how = answer.elicitation if isinstance(answer, Label) else answer.failure
+    tokens = [usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens]
+    facts = [*what, answer.model, how, answer.cost_usd, usage.calls, *tokens]
+    return json.dumps(facts, separators=(",", ":"))
+
+
+def dump(answer: Answer) -> str:
+    """The answer as JSON."""
+    try:
+        return answer.model_dump_json()
+    except (ValueError, UnicodeError):
+        return encodable(answer).model_dump_json()
+
+
+def encodable(answer: Answer) -> Answer:
+    """The answer fit for UTF-8: half characters (lone surrogates) become question marks."""
+    try:
+        answer.model_dump_json()
+    except (ValueError, UnicodeError):
+        return type(answer).model_validate(_encodable(answer.model_dump()))
+    return answer
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encodable(item) for item in value]
+    return value
+
+
+def parse(path: Path, key: str, text: str) -> Answer:
+    """The answer in a row.
+
+    Raises:
+        StoreError: the row is not an answer.
+    """
+    try:
+        if key.startswith("label/"):
+            return Label.model_validate_json(text)
+        return Failure.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "row"
+        raise StoreError(
+            f"the label store {path}: the row {key} is damaged ({where}: {first['msg']}); "
+            "`lvlm2p labels verify` lists all such rows"
+        ) from error
+
+
+class Reader:
+    """Looks rows up and walks over them; can't change anything. Threads share it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._pid = 0
+
+    def rows(self, keys: Iterable[str]) -> dict[str, Row]:
+        """The rows there are under ``keys``, in one query."""
+        query = (
+            "SELECT key, mode, filename, value, store_time FROM Cache"
+            " WHERE raw = 1 AND key IN (SELECT value FROM json_each(?))"
+        )
+        found: dict[str, Row] = {}
+        for key, mode, filename, value, time in self._all(query, json.dumps(list(keys))):
+            if mode != MODE_RAW or filename is not None or type(value) is not str:
+                refuse(self.path, f"in the row {key} a value")
+            found[key] = Row(value, time)
+        return found
+
+    def keys(self, prefix: str, limit: int = -1) -> list[str]:
+        """All keys (or ``limit`` of them) that begin with ``prefix``."""
+        query = "SELECT key FROM Cache WHERE raw = 1 AND key >= ? AND key < ? ORDER BY key LIMIT ?"
+        return [key for (key,) in self._all(query, prefix, prefix + "\U0010ffff", limit)]
+
+    def _all(self, query: str, *values: object) -> list[Any]:
+        with explained(self.path), self._lock:
+            return self._connect().execute(query, values).fetchall()
+
+    def walk(self, query: str, values: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
+        """Stream the rows of a query from a connection of its own."""
+        with explained(self.path):
+            connection = self._open()
+            try:
+                yield from connection.execute(query, values)
+            finally:
+                connection.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._connection is None or self._pid != os.getpid():  # none crosses a fork
+            self._pid = os.getpid()
+            self._connection = self._open()
+        return self._connection
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path / DBNAME, timeout=TIMEOUT_S, isolation_level=None, check_same_thread=False
+        )
+        connection.execute("PRAGMA query_only = 1")
+        connection.execute("PRAGMA mmap_size = 67108864")
+        return connection
+
+    def close(self) -> None:
+        """Close the connection; the next lookup opens another."""
+        with self._lock:
+            if self._connection is not None and self._pid == os.getpid():
+                self._connection.close()
+            self._connection = None
+
+
+def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """``items`` in pieces of at most ``size``."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

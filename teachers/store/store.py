@@ -1,0 +1,276 @@
+"""Every answer that was ever paid for, on disk: the :class:`LabelStore`.
+
+A folder with diskcache's ``cache.db`` and a marker file. Several processes and threads may use it
+at once. What a method has put is on disk when it returns and survives ``kill -9``; a label, its
+view, and the end of the claim on it are one transaction.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from diskcache.core import DBNAME
+
+from lvlm2p.envs import View
+from lvlm2p.teachers.label import Answer, Failure, Label
+from lvlm2p.teachers.store.claims import Owner, is_alive, tidy
+from lvlm2p.teachers.store.database import TIMEOUT_S, explained, open_cache
+from lvlm2p.teachers.store.rows import Reader, dump, name_of, parse, tag_of
+
+
+def default_store_path() -> Path:
+    """``$LVLM2P_STORE``, else a folder in the user's cache."""
+    named = os.environ.get("LVLM2P_STORE")
+    if named:
+        return Path(named)
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "lvlm2p" / "labels"
+
+
+def store_path(directory: str | Path | None) -> Path:
+    """The folder meant by ``directory``: variables and ~ filled in; None: the default's."""
+    named = str(directory if directory is not None else default_store_path())
+    return Path(os.path.expandvars(named)).expanduser().absolute()
+
+
+class LabelStore:
+    """Labels, failures, views and provider replies, by teacher fingerprint and view key.
+
+    Args:
+        directory: the folder; None: :func:`default_store_path`.
+        create: make the store if there is none; else that is an error.
+
+    Raises:
+        StoreError: from every method: the folder or the disk under it can't be used, in one
+            sentence; what is in it was left as it was.
+    """
+
+    def __init__(self, directory: str | Path | None = None, *, create: bool = True) -> None:
+        self.path = store_path(directory)
+        self._cache = open_cache(self.path, create)
+        self.reader = Reader(self.path)
+        self._writing = threading.RLock()
+        self._owner: Owner | None = None
+        self._asking: dict[str, int] = {}  # name -> the thread of ours that asks
+        with explained(self.path):
+            tidy(self.path)
+
+    # Answers
+
+    def get(self, fingerprint: str, view_key: str, sample: int = 0) -> Answer | None:
+        """The answer to one question: its label, else its failure, else None."""
+        return self.get_many(fingerprint, [view_key], sample).get(view_key)
+
+    def get_many(
+        self, fingerprint: str, view_keys: Sequence[str], sample: int = 0
+    ) -> dict[str, Answer]:
+        """The answers there are, by view key."""
+        found = self.find(name_of(fingerprint, key, sample) for key in view_keys)
+        return {name.split("/")[1]: answer for name, (answer, _) in found.items()}
+
+    def find(self, names: Iterable[str]) -> dict[str, tuple[Answer, float]]:
+        """Answers and when they were stored (seconds since 1970), by :func:`rows.name_of`."""
+        wanted = list(names)
+        answers = self._find("label/", wanted)
+        if len(answers) < len(wanted):
+            rest = [name for name in wanted if name not in answers]
+            answers.update(self._find("failure/", rest))
+        return answers
+
+    def _find(self, prefix: str, names: Sequence[str]) -> dict[str, tuple[Answer, float]]:
+        rows = self.reader.rows(prefix + name for name in names)
+        start = len(prefix)
+        return {
+            key[start:]: (parse(self.path, key, row.text), row.time) for key, row in rows.items()
+        }
+
+    def put(self, view: View, answer: Answer, sample: int = 0) -> None:
+        """Store one answer; it is on disk when this returns."""
+        self.put_many([(view, answer)], sample)
+
+    def put_many(self, answers: Iterable[tuple[View, Answer]], sample: int = 0) -> None:
+        """Store answers in one transaction: all of them, or on an error none."""
+        self.put_entries((view, answer, sample) for view, answer in answers)
+
+    def put_entries(self, entries: Iterable[tuple[View, Answer, int]]) -> None:
+        """The same with a sample number for each."""
+        with self._write() as cache:
+            for view, answer, sample in entries:
+                self._put(cache, view, answer, sample)
+
+    def _put(self, cache: Any, view: View, answer: Answer, sample: int) -> None:
+        name = name_of(answer.fingerprint, view.key, sample)
+        cache.set(f"{answer.kind}/{name}", dump(answer), tag=tag_of(answer))
+        cache.add(f"view/{view.key}", json.dumps(view.to_json()), tag="view")
+        if isinstance(answer, Label):
+            cache.delete(f"failure/{name}")
+        if isinstance(answer, Label) or answer.lasting:
+            # The answer holds the whole transcript. What a passing failure was paid for is kept.
+            for key in self.reader.keys(f"reply/{answer.fingerprint}/{view.key}/{sample}/"):
+                cache.delete(key)
+        if self._asking.pop(name, None) is not None:
+            cache.delete(f"claim/{name}")
+
+    def view(self, view_key: str) -> View | None:
+        """The view that a key belongs to."""
+        row = self.reader.rows([f"view/{view_key}"]).get(f"view/{view_key}")
+        return None if row is None else View.from_json(json.loads(row.text))
+
+    # Journal
+
+    def get_reply(self, key: str) -> dict[str, Any] | None:
+        """The provider's reply put under ``key`` (:func:`lvlm2p.teachers.reply_key`), or None."""
+        row = self.reader.rows([f"reply/{key}"]).get(f"reply/{key}")
+        if row is None:
+            return None
+        reply: dict[str, Any] = json.loads(row.text)
+        return reply
+
+    def put_reply(self, key: str, reply: Mapping[str, Any]) -> None:
+        """Keep a reply until the answer that it is a part of is stored."""
+        with self._write() as cache:
+            cache.set(f"reply/{key}", json.dumps(dict(reply)), tag="reply")
+
+    # Claims: of all processes and threads, one asks
+
+    def claim(self, names: Collection[str]) -> set[str]:
+        """Those of ``names`` that the caller, and nobody else, is to ask about now.
+
+        A claim ends when its answer is put, when it is released, or when its process dies.
+        Whoever has claimed must look once more whether the answer has come meanwhile.
+        """
+        if not self._free(names):
+            return set()  # the usual case while waiting: no write lock needed to know it
+        with self._write() as cache:
+            free = self._free(names)
+            if free:
+                owner = self._me().id
+                for name in free:
+                    cache.set(f"claim/{name}", json.dumps(owner), tag="claim")
+                self._asking.update(dict.fromkeys(free, threading.get_ident()))
+        return free
+
+    def _free(self, names: Collection[str]) -> set[str]:
+        """Names that no living process, and no other thread of ours, is asking about."""
+        held = self.reader.rows(f"claim/{name}" for name in names)
+        me, living = self._owner, {}
+        free = set()
+        for name in names:
+            row = held.get(f"claim/{name}")
+            if row is not None:
+                owner = json.loads(row.text)
+                if me is not None and owner == me.id and me.pid == os.getpid():
+                    # Our own thread's unfinished question: waiting for ourselves never ends.
+                    if self._asking.get(name, threading.get_ident()) != threading.get_ident():
+                        continue
+                else:
+                    if owner not in living:
+                        living[owner] = is_alive(self.path, owner)
+                    if living[owner]:
+                        continue
+            free.add(name)
+        return free
+
+    def release(self, names: Collection[str]) -> None:
+        """Give up claims without an answer; those that have ended already are left alone."""
+        mine = [name for name in names if name in self._asking]
+        if mine:
+            with self._write() as cache:
+                for name in mine:
+                    cache.delete(f"claim/{name}")
+                    self._asking.pop(name, None)
+
+    def _me(self) -> Owner:
+        if self._owner is None or self._owner.pid != os.getpid():
+            self._owner = Owner(self.path)
+            self._asking.clear()
+        return self._owner
+
+    def typical(self, fingerprint: str) -> tuple[float | None, float | None]:
+        """Mean latency (seconds) and cost (dollars) of some stored labels; None: not known."""
+        keys = self.reader.keys(f"label/{fingerprint}/", limit=200)
+        rows = [json.loads(row.text) for row in self.reader.rows(keys).values()]
+        costs = [row["cost_usd"] for row in rows]
+        if not rows:
+            return None, None
+        mean_cost = None if None in costs else sum(costs) / len(rows)
+        return sum(row["latency_s"] for row in rows) / len(rows), mean_cost
+
+    # Clearing out
+
+    def remove(self, keys: Iterable[str]) -> None:
+        """Take rows out, in one transaction."""
+        with self._write() as cache:
+            for key in keys:
+                cache.delete(key)
+
+    def remove_row(self, rowid: int) -> None:
+        """Take out a row whose key may be anything."""
+        self._execute("DELETE FROM Cache WHERE rowid = ?", (rowid,))
+
+    def retag(self, rowid: int, tag: str) -> None:
+        """Put a row's tag right."""
+        self._execute("UPDATE Cache SET tag = ? WHERE rowid = ?", (tag, rowid))
+
+    def _execute(self, statement: str, values: tuple[object, ...]) -> None:
+        """One statement that diskcache has no method for."""
+        with self._writing, explained(self.path):
+            database = sqlite3.connect(self.path / DBNAME, timeout=TIMEOUT_S)
+            with contextlib.closing(database), database:
+                database.execute(statement, values)
+
+    # Counters and the ground
+
+    def count_hits(self, fingerprint: str, wanted: int, found: int) -> None:
+        """Add to how many answers were wanted from the store, and how many it had."""
+        key = f"hits/{fingerprint}"
+        with self._write() as cache:
+            row = self.reader.rows([key]).get(key)
+            before = json.loads(row.text) if row else {"wanted": 0, "found": 0}
+            now = {"wanted": before["wanted"] + wanted, "found": before["found"] + found}
+            cache.set(key, json.dumps(now), tag="hits")
+
+    @contextlib.contextmanager
+    def _write(self) -> Iterator[Any]:
+        """One transaction. On any error nothing of it is kept."""
+        with self._writing, explained(self.path):
+            try:
+                with self._cache.transact():
+                    yield self._cache
+            except BaseException:
+                # A commit that failed (full disk) leaves its transaction open: end it.
+                with contextlib.suppress(Exception):
+                    self._cache.close()
+                raise
+
+    def close(self) -> None:
+        """Close the files; claims that are left over are free from now on."""
+        self.reader.close()
+        self._cache.close()
+        if self._owner is not None:
+            self._owner.close()
+            self._owner = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def is_final(answer: Answer) -> bool:
+    """Whether a later run should take the answer as it is rather than ask again."""
+    return not isinstance(answer, Failure) or answer.lasting

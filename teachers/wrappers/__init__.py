@@ -1,0 +1,1 @@
+"""Teachers around teachers: the store, symmetry, calibration."""

@@ -1,0 +1,299 @@
+"""The wrapper that puts the label store before any teacher: nothing is asked, or paid, twice."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Literal
+
+from lvlm2p.envs import Task, View
+from lvlm2p.teachers.errors import AnswerError, MissingLabelsError, StoreError, TeacherError
+from lvlm2p.teachers.label import Answer, Failure, Label, check_probabilities
+from lvlm2p.teachers.store.rows import chunks, encodable, name_of
+from lvlm2p.teachers.store.store import LabelStore, is_final
+from lvlm2p.teachers.teacher import Counts, Estimate, Teacher
+
+FIRST_POLL_S, LAST_POLL_S = 0.01, 0.25
+"""How often to look whether somebody else's question has been answered: first often, then less."""
+
+HITS_EVERY_S = 30.0
+"""How often the hit counters, which only `labels stats` reads, are written."""
+
+INSTANT_PER_S = 2_000
+"""Labels a second of a teacher that computes them: what writing them takes, at the least."""
+
+ESTIMATED = 5_000
+"""Keys of one query."""
+
+NOT_ASKED = ("budget", "missing")
+"""Failures that say nothing about the teacher: never stored, asked again as soon as possible."""
+
+
+class StoredTeacher(Teacher):
+    """A teacher behind a store.
+
+    Each distinct state of a batch is looked up; what is missing is asked once, by one of all
+    processes and threads that want it, and is on disk before anybody sees it.
+
+    Args:
+        inner: who is asked.
+        offline: never ask; a state without an answer is missing.
+        on_miss: offline, whether a missing state ends the run or is a Failure("missing").
+        sample: which independent sample of the teacher's answers to use.
+        retry_failures: ask again where a lasting failure is stored. Passing ones (timeouts, 5xx)
+            are asked again by every later run anyway, but once a run.
+    """
+
+    def __init__(
+        self,
+        inner: Teacher,
+        store: LabelStore,
+        *,
+        offline: bool = False,
+        on_miss: Literal["fail", "skip"] = "fail",
+        sample: int = 0,
+        retry_failures: bool = False,
+    ) -> None:
+        self.inner = inner
+        self.store = store
+        self.name = inner.name
+        self.counts = Counts()
+        self.offline = offline
+        self.on_miss = on_miss
+        self.sample = sample
+        self.retry_failures = retry_failures
+        self._started = time.time()
+        self._counting = threading.Lock()
+        self._hits: dict[str, tuple[int, int]] = {}
+        self._written = time.monotonic()
+
+    @property
+    def fingerprint(self) -> str:
+        """The inner teacher's: a store changes no answer."""
+        return self.inner.fingerprint
+
+    def fingerprint_for(self, task: Task) -> str:
+        """The inner teacher's."""
+        return self.inner.fingerprint_for(task)
+
+    def supports(self, task: Task) -> str | None:
+        """What the inner teacher says."""
+        return self.inner.supports(task)
+
+    def estimate(self, views: Sequence[View]) -> Estimate:
+        """What the inner teacher says of the states that are not stored. What its earlier labels
+        took in time counts for more than what it thinks; their cost, where it can't say."""
+        todo = {self._name(view): view for view in views}
+        for part in chunks(list(todo), ESTIMATED):
+            for name in self._look_up({name: todo[name] for name in part}):
+                del todo[name]
+        estimate = self.inner.estimate(list(todo.values()))
+        if self.inner.instant:
+            estimate = replace(estimate, seconds=len(todo) / INSTANT_PER_S)
+        if not todo or self.inner.instant:
+            return estimate
+        latency, cost = self.store.typical(self.inner.fingerprint_for(views[0].task))
+        if latency is not None:
+            side_by_side = min(self.inner.at_a_time, len(todo))
+            estimate = replace(estimate, seconds=latency * len(todo) / side_by_side)
+        if estimate.usd is None and cost is not None:
+            estimate = replace(estimate, usd=cost * len(todo))
+        return estimate
+
+    def close(self) -> None:
+        """Write the hit counters and close the inner teacher. The store stays open."""
+        self._write_hits()
+        self.inner.close()
+
+    def ask(self, views: Sequence[View]) -> Iterator[tuple[int, Answer]]:
+        """See :class:`Teacher`: known answers first, then new ones as they come.
+
+        Raises:
+            MissingLabelsError: offline, ``on_miss="fail"``, and some states have no label.
+            StoreError: the store can't be read or written.
+        """
+        where: dict[str, list[int]] = {}
+        for index, view in enumerate(views):
+            where.setdefault(view.key, []).append(index)
+        todo = {self._name(views[first]): views[first] for first, *_ in where.values()}
+        known: list[tuple[int, Answer]] = []
+        for name, answer in self._look_up(todo).items():
+            known += [(index, answer) for index in where[todo.pop(name).key]]
+        if todo and self.offline and self.on_miss == "fail":
+            raise self._missing(todo, len(where))
+        self._count_known(views, known)
+        yield from known
+        for view, answer, by_us in self._skip(todo) if self.offline else self._ask(todo):
+            first, *others = where[view.key]
+            self._count_new(view, answer, len(others), by_us)
+            for index in (first, *others):
+                yield index, answer
+
+    # Looking up
+
+    def _name(self, view: View) -> str:
+        return name_of(self.inner.fingerprint_for(view.task), view.key, self.sample)
+
+    def _look_up(self, todo: Mapping[str, View]) -> dict[str, Answer]:
+        """Stored answers that this run takes as they are."""
+        usable = {}
+        for name, (answer, stored) in self.store.find(todo).items():
+            view = todo[name]
+            self._check_row(name, view, answer)
+            fresh = self.offline or stored >= self._started
+            if fresh or (
+                is_final(answer) and (isinstance(answer, Label) or not self.retry_failures)
+            ):
+                usable[name] = answer
+        return usable
+
+    def _check_row(self, name: str, view: View, answer: Answer) -> None:
+        """A row that says something else than its key, or a distribution that is none."""
+        good = answer.task == view.task.name and name.startswith(answer.fingerprint + "/")
+        if good and isinstance(answer, Label):
+            values = answer.probabilities.values()
+            good = tuple(answer.probabilities) == view.task.action_names
+            good = good and min(values) >= 0 and abs(sum(values) - 1) < 1e-6
+        if not good:
+            raise StoreError(
+                f"the label store {self.store.path}: the row {answer.kind}/{name} does not hold "
+                "what its key says; `lvlm2p labels verify` lists all such rows"
+            )
+
+    # Offline
+
+    def _missing(self, todo: Mapping[str, View], states: int) -> MissingLabelsError:
+        tasks = ", ".join(sorted({view.task.name for view in todo.values()}))
+        return MissingLabelsError(
+            f"offline, and {len(todo):,} of {states:,} states asked about ({tasks}) have no label "
+            f"of {self.name!r} with these options in {self.store.path}: label them with `lvlm2p "
+            f"label --teacher {self.name} --env ID --store {self.store.path}` and the same -T "
+            "options, or go on without them with --on-miss skip"
+        )
+
+    def _skip(self, todo: Mapping[str, View]) -> Iterator[tuple[View, Answer, bool]]:
+        for view in todo.values():
+            yield view, self._failure(view, "missing", "offline, and not in the label store"), True
+
+    def _failure(
+        self, view: View, kind: Literal["missing", "unavailable"], message: str
+    ) -> Failure:
+        return Failure(
+            task=view.task.name,
+            teacher=self.name,
+            fingerprint=self.inner.fingerprint_for(view.task),
+            failure=kind,
+            message=message,
+            cost_usd=0.0,
+        )
+
+    # Asking
+
+    def _ask(self, todo: dict[str, View]) -> Iterator[tuple[View, Answer, bool]]:
+        """(view, answer, whether it was us who asked) for each of ``todo``, as they come."""
+        if self.inner.instant:
+            yield from self._ask_at_once(todo)
+            return
+        pause = FIRST_POLL_S
+        while todo:
+            mine = self.store.claim(todo)
+            if mine:
+                views = {name: todo.pop(name) for name in list(todo) if name in mine}
+                yield from self._ask_claimed(views)
+            came = self._look_up(todo) if todo else {}
+            for name, answer in came.items():
+                yield todo.pop(name), answer, False
+            pause = FIRST_POLL_S if came or mine else min(pause * 1.5, LAST_POLL_S)
+            if todo and not came:
+                time.sleep(pause)
+
+    def _ask_claimed(self, views: dict[str, View]) -> Iterator[tuple[View, Answer, bool]]:
+        """Ask about states that are ours alone. Claims without an answer are given up at the end,
+        also where that is an exception or a caller who stopped listening.
+        """
+        try:
+            for name, answer in self._look_up(views).items():  # came between look-up and claim
+                self.store.release([name])
+                yield views.pop(name), answer, False
+            wanted = list(views.values())
+            for index, said in self.inner.ask(wanted):
+                view = wanted[index]
+                answer = self._checked(view, said)
+                self._keep(view, answer)
+                views.pop(self._name(view), None)
+                yield view, answer, True
+            for name, view in list(views.items()):
+                answer = self._failure(view, "unavailable", "the teacher gave no answer")
+                self._keep(view, answer)
+                del views[name]
+                yield view, answer, True
+        finally:
+            self.store.release(views)
+
+    def _ask_at_once(self, todo: Mapping[str, View]) -> Iterator[tuple[View, Answer, bool]]:
+        """A teacher that computes: nobody pays, so nobody need wait, and one transaction does."""
+        views = list(todo.values())
+        answers = [(views[i], self._checked(views[i], said)) for i, said in self.inner.ask(views)]
+        self.store.put_many(answers, self.sample)
+        for view, answer in answers:
+            yield view, answer, True
+
+    def _keep(self, view: View, answer: Answer) -> None:
+        if isinstance(answer, Failure) and answer.failure in NOT_ASKED:
+            self.store.release([self._name(view)])
+            return
+        self.store.put(view, answer, self.sample)
+
+    def _checked(self, view: View, answer: Answer) -> Answer:
+        """What the inner teacher said, fit to be stored under this view."""
+        expected = self.inner.fingerprint_for(view.task)
+        if answer.fingerprint != expected or answer.task != view.task.name:
+            raise TeacherError(
+                f"teacher {self.name!r} has a bug: it answers as {answer.fingerprint!r} about task "
+                f"{answer.task!r}, and was asked as {expected!r} about {view.task.name!r}"
+            )
+        answer = encodable(answer)
+        if isinstance(answer, Label):
+            try:
+                check_probabilities(view.task, answer.probabilities, tolerance=1e-6)
+            except AnswerError as error:
+                shared = {*Label.model_fields} & {*Failure.model_fields} - {"kind"}
+                kept = answer.model_dump(include=shared)
+                return Failure(**kept, failure="invalid", message=str(error))
+            if tuple(answer.probabilities) != view.task.action_names:
+                order = {name: answer.probabilities[name] for name in view.task.action_names}
+                return answer.model_copy(update={"probabilities": order})
+        return answer
+
+    # Counting
+
+    def _count_known(self, views: Sequence[View], known: Sequence[tuple[int, Answer]]) -> None:
+        with self._counting:
+            for _, answer in known:
+                self.counts.add_cached(answer)
+            if views:
+                fingerprint = self.inner.fingerprint_for(views[0].task)
+                before = self._hits.get(fingerprint, (0, 0))
+                self._hits[fingerprint] = (before[0] + len(views), before[1] + len(known))
+        if time.monotonic() - self._written > HITS_EVERY_S:
+            self._write_hits()
+
+    def _count_new(self, view: View, answer: Answer, repeats: int, by_us: bool) -> None:
+        with self._counting:
+            if isinstance(answer, Failure) and answer.failure in NOT_ASKED:
+                self.counts.missing += 1 + repeats
+                self.counts.add_cost(answer.cost_usd)  # of the turns before the budget ended
+                return
+            if by_us:
+                self.counts.add_asked(answer)
+            for _ in range(repeats if by_us else 1 + repeats):
+                self.counts.add_cached(answer)
+
+    def _write_hits(self) -> None:
+        with self._counting:
+            hits, self._hits = self._hits, {}
+            self._written = time.monotonic()
+        for fingerprint, (wanted, found) in hits.items():
+            self.store.count_hits(fingerprint, wanted, found)

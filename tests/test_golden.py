@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from pytest_httpserver import HTTPServer
 
-from envs import View
-from teachers import Label, LabelStore, Teacher, load_teacher, reply_key
+from lvlm2p.envs import View
+from lvlm2p.teachers import Label, LabelStore, Teacher, load_teacher, reply_key
 from tests.golden.commands import said
 from tests.golden.compare import lost, plain, read
 from tests.golden.questions import WITHOUT_EFFECT, called, prints, task_views

@@ -7,15 +7,12 @@ import io
 import json
 import os
 import re
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from envs import __all__ as in_envs
-from lvlm2p import main
-from prompts import __all__ as in_prompts
-from student import __all__ as in_student
-from teachers import __all__ as in_teachers
+from lvlm2p.cli import main
 from tests.golden.compare import FOLDER, shape
 from tests.golden.questions import task_views
 
@@ -184,6 +181,7 @@ def report(folder: Path) -> Any:
 
 def public_names() -> dict[str, Any]:
     """What the four packages offer."""
-    packages = {"envs": in_envs, "prompts": in_prompts, "teachers": in_teachers,
-                "student": in_student}  # fmt: skip
-    return {name: dict.fromkeys(sorted(names), True) for name, names in packages.items()}
+    return {
+        name: dict.fromkeys(sorted(import_module(f"lvlm2p.{name}").__all__), True)
+        for name in ("envs", "prompts", "teachers", "student")
+    }

@@ -21,8 +21,8 @@ from unittest import mock
 
 from pytest_httpserver import HTTPServer
 
-from envs import View
-from teachers import Label, LabelStore, load_teacher
+from lvlm2p.envs import View
+from lvlm2p.teachers import Label, LabelStore, load_teacher
 from tests.golden.compare import path_of
 from tests.golden.questions import TASKS, task_views
 from tests.golden.rows import STORE, exported

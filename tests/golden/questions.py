@@ -6,9 +6,9 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from envs import View, canonical, make_env, mirror, task_named, view_of
-from prompts import load_prompt, prompt_names
-from teachers import Lvlm2pError, load_teacher
+from lvlm2p.envs import View, canonical, make_env, mirror, task_named, view_of
+from lvlm2p.prompts import load_prompt, prompt_names
+from lvlm2p.teachers import Lvlm2pError, load_teacher
 
 TASKS = ("lava-gap", "dynamic-obstacles", "fetch", "go-to-door")
 ELICITS: tuple[Any, ...] = ("stated", "logprobs", "votes", "choice")

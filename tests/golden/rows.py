@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from envs import View
-from teachers import Answer, Failure, Label, LabelStore, Turn, Usage, reply_key
+from lvlm2p.envs import View
+from lvlm2p.teachers import Answer, Failure, Label, LabelStore, Turn, Usage, reply_key
 from tests.golden.commands import silently
 from tests.golden.compare import FOLDER
 from tests.golden.questions import task_views

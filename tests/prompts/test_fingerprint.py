@@ -23,7 +23,6 @@ from lvlm2p.prompts import (
     load_prompt,
     prompt_names,
 )
-from lvlm2p.prompts.prompt import TEXTS
 from tests.support.prompts import copied
 
 ELICITS = get_args(Elicit)
@@ -151,7 +150,7 @@ def test_the_fingerprint_is_the_same_in_another_process() -> None:
         capture_output=True,
         text=True,
         check=True,
-        cwd=TEXTS.parents[1],
+        cwd=Path(__file__).parents[2],
         env={"PYTHONHASHSEED": "7"},
     )
     assert said.stdout.strip() == load_prompt("two-turn", FETCH, shots=16).fingerprint

@@ -38,7 +38,6 @@ from lvlm2p.prompts import (
 )
 from lvlm2p.prompts.conversation import pictures
 from lvlm2p.prompts.examples import POOLS
-from lvlm2p.prompts.prompt import TEXTS
 from tests.support.prompts import copied
 
 ELICITS = get_args(Elicit)
@@ -328,7 +327,7 @@ def preview(*words: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "prompts", *words],
         capture_output=True,
         text=True,
-        cwd=TEXTS.parents[1],
+        cwd=Path(__file__).parents[2],
     )
 
 
@@ -349,7 +348,7 @@ def test_the_preview_prints_the_conversation(tmp_path: Path) -> None:
 
 
 def test_the_prompt_in_the_documentation_works(tmp_path: Path) -> None:
-    text = (TEXTS.parents[1] / "docs" / "prompts.md").read_text("utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "prompts.md").read_text("utf-8")
     files = re.findall(r"^`([\w.]+)`\n```\w+\n(.*?)```$", text, re.MULTILINE | re.DOTALL)
     assert [name for name, _ in files] == ["prompt.yaml", "direct.md"]
     for name, content in files:

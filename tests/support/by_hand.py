@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from student.config import TrainConfig
+from lvlm2p.student.config import TrainConfig
 from tests.support.learning import (
     Frame,
     TablePolicy,

@@ -18,12 +18,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from envs import Action, Observation, Task, View
-from student import a2c, ppo
-from student.config import TrainConfig
-from student.labels import UNASKED, LabelBook
-from student.rollout import Rollout, collect
-from teachers import Answer
+from lvlm2p.envs import Action, Observation, Task, View
+from lvlm2p.student.config import TrainConfig
+from lvlm2p.student.learn import a2c, ppo
+from lvlm2p.student.learn.labels import UNASKED, LabelBook
+from lvlm2p.student.learn.rollout import Rollout, collect
+from lvlm2p.teachers import Answer
 from tests.support.store import FakeTeacher
 
 ENV_ACTIONS = 4

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from student.config import TrainConfig
+from lvlm2p.student.config import TrainConfig
 from tests.support.by_hand import (
     FRAMES,
     LOGITS,

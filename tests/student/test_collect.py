@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from student.rollout import Rollout
+from lvlm2p.student.learn.rollout import Rollout
 from tests.support.learning import (
     ENV_ACTIONS,
     Answers,

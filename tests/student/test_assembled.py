@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from envs import VectorEnv
-from student import TrainConfig, TrainResult, load_student, train
-from student.metrics import read_metrics
-from teachers import Failure, load_teacher
+from lvlm2p.envs import VectorEnv
+from lvlm2p.student import TrainConfig, TrainResult, load_student, train
+from lvlm2p.student.training.metrics import read_metrics
+from lvlm2p.teachers import Failure, load_teacher
 from tests.support.store import FakeTeacher, failing
 
 ENV = "MiniGrid-LavaGapS5-v0"

@@ -26,6 +26,7 @@ from .plugin import Journal as Journal
 from .plugin import Status as Status
 from .plugin import fingerprint_of as fingerprint_of
 from .plugin import reply_key as reply_key
+from .prefetch import Prefetcher as Prefetcher
 from .registry import available as available
 from .registry import load_teacher as load_teacher
 from .store.store import LabelStore as LabelStore

@@ -100,11 +100,6 @@ class Asking(BaseModel):
 
         return calibrated(teacher, report)
 
-    def keep_spent(self, calls: int | None = None) -> None:
-        """So many more calls of those that were made (None: all) have led to stored answers."""
-        if self._budget is not None:
-            self._budget.keep(calls)
-
     def _load_labels(self, path: Path, name: str, sample: int) -> Teacher:
         from lvlm2p.teachers.errors import ConfigError
         from lvlm2p.teachers.labelset.teacher import load_label_set

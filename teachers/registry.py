@@ -100,6 +100,7 @@ def load_teacher(
             on_miss=on_miss,
             sample=sample,
             retry_failures=retry_failures,
+            budget=budget,
         )
     if symmetry == "canonical":
         from lvlm2p.teachers.wrappers.symmetric import CanonicalTeacher

@@ -7,12 +7,15 @@ What wraps a teacher is a teacher: store, symmetry, temperature compose like tra
 
 from __future__ import annotations
 
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 from lvlm2p.envs import Task, View
+from lvlm2p.teachers.errors import Lvlm2pError, TeacherError
 from lvlm2p.teachers.label import Answer, Failure, Label
 
 
@@ -119,11 +122,16 @@ class Teacher(ABC):
 
         Trouble with a provider is yielded as a Failure, never raised; what is raised
         (:class:`lvlm2p.teachers.errors.TeacherError`) means that no view at all can be answered.
+        Whoever asks a teacher that may be a third party's does so by :func:`checked_answers`.
         """
 
     def label(self, views: Sequence[View]) -> list[Label | Failure]:
-        """All answers, in the order of ``views``."""
-        answers: dict[int, Answer] = dict(self.ask(views))
+        """All answers, in the order of ``views``.
+
+        Raises:
+            TeacherError: see :func:`checked_answers`.
+        """
+        answers: dict[int, Answer] = dict(checked_answers(self, views))
         return [answers[index] for index in range(len(views))]
 
     def estimate(self, views: Sequence[View]) -> Estimate:
@@ -139,3 +147,41 @@ class Teacher(ABC):
 
     def close(self) -> None:  # noqa: B027 (nothing to let go of is the usual case)
         """Let go of connections, threads and memory."""
+
+
+def checked_answers(teacher: Teacher, views: Sequence[View]) -> Iterator[tuple[int, Answer]]:
+    """What ``teacher.ask(views)`` yields, held to its contract: each index once and none missing.
+
+    Raises:
+        TeacherError: the contract is broken, or the teacher raised what is no error of ours, in one
+            sentence that names it.
+    """
+    missing = set(range(len(views)))
+    try:
+        for index, answer in teacher.ask(views):
+            if index not in missing or not isinstance(answer, Label | Failure):
+                raise _broken(teacher, _what_is_wrong(index, answer, len(views)))
+            missing.remove(index)
+            yield index, answer
+    except Lvlm2pError:
+        raise
+    except Exception as error:  # a plug-in may raise anything; the user must know whose
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(where.filename).name}, line {where.lineno}"
+        raise TeacherError(
+            f"teacher {teacher.name!r} failed: {type(error).__name__}: {error} ({place})"
+        ) from error
+    if missing:
+        raise _broken(teacher, f"it gave no answer to {len(missing):,} of {len(views):,} views")
+
+
+def _broken(teacher: Teacher, what: str) -> TeacherError:
+    return TeacherError(f"teacher {teacher.name!r} has a bug: {what}")
+
+
+def _what_is_wrong(index: object, answer: object, views: int) -> str:
+    if not isinstance(answer, Label | Failure):
+        return f"it yielded {type(answer).__name__!r} as an answer, not a Label or a Failure"
+    if isinstance(index, int) and 0 <= index < views:
+        return f"it answered twice about view {index}"
+    return f"it answered about view {index!r}, and was asked about {views:,} (0 to {views - 1:,})"

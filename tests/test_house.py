@@ -18,6 +18,7 @@ FLOORS = ("envs", "prompts", "teachers", "student", "cli")
 ACTING = ("teachers/evaluation", "teachers/labelling")
 # What a student may know of teachers: the interface, never who answered.
 INTERFACE = {"teachers.options", "teachers.errors", "teachers.label", "teachers.teacher"}
+PUBLIC = {"Answer", "Counts", "Failure", "Label", "Prefetcher", "Teacher"}
 # What a teacher may know of environments: never how to act in them.
 VIEWED = {"Task", "View", "canonical", "task_named"}
 HEAVY = ("torch", "litellm", "transformers", "ray", "gymnasium", "minigrid", "matplotlib")
@@ -76,7 +77,7 @@ def test_a_student_never_knows_who_answered() -> None:
         if place(path).startswith("student/"):
             for module, names in imports(path):
                 if module == "teachers":
-                    assert set(names) <= {"Answer", "Counts", "Failure", "Label", "Teacher"}, path
+                    assert set(names) <= PUBLIC, path
                 elif module.startswith("teachers."):
                     assert module in INTERFACE, f"{place(path)} imports {module}"
 

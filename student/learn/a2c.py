@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
 
     from lvlm2p.student.config import TrainConfig
-    from lvlm2p.student.learn.labels import LabelBook
+    from lvlm2p.student.learn.labels import LabelBuffer
     from lvlm2p.student.learn.rollout import Rollout
     from lvlm2p.student.models.policy import Network
 
@@ -23,7 +23,7 @@ def update(
     network: Network,
     optimizer: torch.optim.Optimizer,
     rollout: Rollout,
-    book: LabelBook | None,
+    book: LabelBuffer | None,
     kl_weight: float,
     config: TrainConfig,
     generator: torch.Generator,
@@ -40,7 +40,7 @@ def update(
     surprise = entropy(log_probs)
     loss = policy_loss + config.vf_coef * critic_loss - config.ent_coef * surprise
     if book is not None:
-        kl = distillation_loss(log_probs, *book.of(rollout.rows), config.kl_direction)
+        kl = distillation_loss(log_probs, *book.lookup(rollout.rows), config.kl_direction)
         loss = loss + kl_weight * kl
         means.add("distill/kl", kl)
     descend(loss, network, optimizer, config.max_grad_norm)

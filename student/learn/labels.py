@@ -1,17 +1,15 @@
-"""What the teacher said, during a run: the student's own book of labelled states.
+"""What the teacher said, during a run: the student's own buffer of labelled states.
 
-Each distinct state is asked about once, as soon as it is first seen: a thread asks while the
-student goes on stepping. :meth:`LabelBook.settle` waits for every answer before the update, so
-that nothing depends on how fast anybody was. Rows are in the order in which the states were first
-seen, never in the order of the answers.
+Each distinct state is asked about once, as soon as it is first seen, while the student goes on
+stepping. :meth:`LabelBuffer.wait` waits for every answer before the update, so that nothing depends
+on how fast anybody was. Rows are in the order in which the states were first seen, never in the
+order of the answers.
 """
 
 from __future__ import annotations
 
 import hashlib
-import queue
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,7 +21,7 @@ from torch import Tensor
 from lvlm2p.student.learn.ask import chosen_by_lot, parse_ask
 from lvlm2p.student.learn.columns import Columns
 from lvlm2p.student.learn.losses import distillation_target
-from lvlm2p.teachers import Failure, Label, Teacher
+from lvlm2p.teachers import Failure, Label, Prefetcher, Teacher
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,13 +29,6 @@ if TYPE_CHECKING:
     from lvlm2p.envs import View
     from lvlm2p.student.config import TrainConfig
     from lvlm2p.student.models.encoding import Numbers
-
-GATHER_S = 0.05
-"""Seconds between questions while stepping: nothing to a model, and a stored label costs half as
-much in a batch of hundreds as in one of sixteen."""
-
-LAST_BATCH_S = 20.0
-"""How long a teacher that is at work is waited for when nobody needs its answers any more."""
 
 UNASKED = -1
 """The row of a state that nobody was asked about."""
@@ -55,7 +46,7 @@ class Distill(NamedTuple):
     targets: Tensor
 
 
-class Question(NamedTuple):
+class PendingState(NamedTuple):
     """A state whose answer is awaited."""
 
     row: int
@@ -64,7 +55,7 @@ class Question(NamedTuple):
     words: Numbers
 
 
-class LabelBook:
+class LabelBuffer:
     """States, the targets distilled from their labels, and who has none.
 
     Attributes:
@@ -90,8 +81,6 @@ class LabelBook:
         self.recounted = 0
         self.prompts: set[str] = set()
         self.spent: str | None = None
-        self._teacher = teacher
-        self._keep_spent = config.keep_spent
         self._target = config.kl_target
         self._seed = config.seed
         self._rule, self._share = parse_ask(config.ask)
@@ -100,16 +89,8 @@ class LabelBook:
         self._entropies: list[float] = []
         self._rows: dict[str, int] = {}
         self._again: set[int] = set()
-        self._inbox: list[Question] = []
-        self._unsent: list[Question] = []
-        self._sent = 0.0
-        self._questions: queue.SimpleQueue[list[Question] | None] = queue.SimpleQueue()
-        self._answers: dict[int, Label | Failure] = {}
-        self._closing = False
-        self._trouble: BaseException | None = None
-        self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._ask, name="teacher", daemon=True)
-        self._thread.start()
+        self._inbox: list[PendingState] = []
+        self._prefetcher = Prefetcher(teacher)
 
     # ---------------------------------------------------------------- while stepping
 
@@ -117,29 +98,20 @@ class LabelBook:
         self, views: Sequence[View], cells: Numbers, words: Numbers, entropy: NDArray[Any]
     ) -> list[int]:
         """The row of each view, or UNASKED; what is new goes to the teacher, while we step."""
-        known, result = self._rows, []
+        known, result, before = self._rows, [], len(self._inbox)
         for i, view in enumerate(views):
             row = known.get(view.key)
             if row is None:
                 row = UNASKED
                 if self._asks(view.key, float(entropy[i])):
                     row = known[view.key] = len(known)
-                    self._put(Question(row, view, cells[i], words[i]))
+                    self._inbox.append(PendingState(row, view, cells[i], words[i]))
             elif row in self._again:
                 self._again.remove(row)
-                self._put(Question(row, view, cells[i], words[i]))
+                self._inbox.append(PendingState(row, view, cells[i], words[i]))
             result.append(row)
-        if self._unsent and time.monotonic() - self._sent > GATHER_S:
-            self._send()
+        self._prefetcher.submit(state.view for state in self._inbox[before:])
         return result
-
-    def _put(self, question: Question) -> None:
-        self._inbox.append(question)
-        self._unsent.append(question)
-
-    def _send(self) -> None:
-        self._questions.put(self._unsent)
-        self._unsent, self._sent = [], time.monotonic()
 
     def _asks(self, key: str, entropy: float) -> bool:
         if self._rule == "budget":
@@ -149,46 +121,19 @@ class LabelBook:
             return entropy >= self._threshold
         return self._rule == "all" or chosen_by_lot(key, self._seed, self._share)
 
-    def _ask(self) -> None:
-        """The thread: everything that waits is one question, so that slow teachers get batches."""
-        while (first := self._questions.get()) is not None:
-            questions = list(first)
-            while not self._questions.empty():
-                following = self._questions.get()
-                if following is None:
-                    return
-                questions += following
-            try:
-                for index, answer in self._teacher.ask([each.view for each in questions]):
-                    if self._closing:
-                        return
-                    self._answers[questions[index].row] = answer
-                    self._keep_spent(max(1, answer.usage.calls))
-                self._keep_spent()
-            except BaseException as error:  # handed to settle(), which raises it where it is seen
-                self._trouble = error
-            with self._changed:
-                self._changed.notify()
-
     # ---------------------------------------------------------------- before the update
 
-    def settle(self, stop: threading.Event) -> bool:
-        """Wait until every state has its answer; False where ``stop`` was set before.
+    def wait(self, stop: threading.Event) -> bool:
+        """Block until every state has its answer; False where ``stop`` was set before.
 
         Raises:
             TeacherError: what the teacher raised.
         """
-        if self._unsent:
-            self._send()
-        with self._changed:
-            while len(self._answers) < len(self._inbox) and self._trouble is None:
-                if stop.is_set():
-                    return False
-                self._changed.wait(timeout=0.2)
-        if self._trouble is not None:
-            raise self._trouble
+        if not self._prefetcher.wait(stop):
+            return False
         if self._inbox:
-            self._write([self._answers.pop(question.row) for question in self._inbox])
+            # here an answer is a row; what is needed of it no longer is let go
+            self._write([self._prefetcher.answers.pop(state.view.key) for state in self._inbox])
         if self._entropies:
             self._threshold = float(np.quantile(self._entropies, 1 - self._share))
             self._entropies.clear()
@@ -197,7 +142,7 @@ class LabelBook:
     def _write(self, answers: list[Label | Failure]) -> None:
         """The answers to what is in the inbox, each into its row."""
         self._make_room()
-        rows = torch.tensor([question.row for question in self._inbox])
+        rows = torch.tensor([state.row for state in self._inbox])
         why = torch.tensor([_why(answer) for answer in answers], dtype=torch.uint8)
         before, again = self.states["why"], self.states["again"]
         self.recounted += int((again[rows] & (before[rows] == NOT_ASKED)).sum())
@@ -213,11 +158,11 @@ class LabelBook:
 
     def _make_room(self) -> None:
         """A row for each state in the inbox that has none; they come in the order of their rows."""
-        new = [question for question in self._inbox if question.row >= len(self.states)]
+        new = [state for state in self._inbox if state.row >= len(self.states)]
         if new:
             self.states.append(
-                cells=torch.from_numpy(np.stack([question.cells for question in new])),
-                words=torch.from_numpy(np.stack([question.words for question in new])),
+                cells=torch.from_numpy(np.stack([state.cells for state in new])),
+                words=torch.from_numpy(np.stack([state.words for state in new])),
                 targets=torch.zeros(len(new), self.states["targets"].shape[1]),
                 labelled=torch.zeros(len(new), dtype=torch.bool),
                 why=torch.full((len(new),), NOT_ASKED, dtype=torch.uint8),
@@ -240,7 +185,7 @@ class LabelBook:
 
     # ---------------------------------------------------------------- for the loss
 
-    def of(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+    def lookup(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Targets (B, actions) and whether there is one (B,), for what :meth:`rows` gave."""
         if not len(self.states):
             return torch.zeros(len(rows), self.states["targets"].shape[1]), rows != rows
@@ -264,7 +209,7 @@ class LabelBook:
     # ---------------------------------------------------------------- checkpoints
 
     def tensors(self) -> dict[str, Tensor]:
-        """Everything that :meth:`restore` needs, as of the last :meth:`settle`."""
+        """Everything that :meth:`restore` needs, as of the last :meth:`wait`."""
         keys = b"".join(bytes.fromhex(key) for key in islice(self._rows, len(self.states)))
         return {
             **{name: self.states[name].clone() for name in self.states.names},
@@ -288,11 +233,8 @@ class LabelBook:
         self._again = set(again.nonzero().squeeze(1).tolist())
 
     def close(self) -> None:
-        """Let the thread end, after the batch that it is at: PyTorch aborts the process where a
-        thread is still computing when Python ends."""
-        self._closing = True
-        self._questions.put(None)
-        self._thread.join(timeout=LAST_BATCH_S)
+        """End the thread that asks."""
+        self._prefetcher.close()
 
 
 def _why(answer: Label | Failure) -> int:

@@ -11,7 +11,7 @@ from lvlm2p.student.learn.losses import distillation_loss
 
 if TYPE_CHECKING:
     from lvlm2p.student.config import TrainConfig
-    from lvlm2p.student.learn.labels import LabelBook
+    from lvlm2p.student.learn.labels import LabelBuffer
     from lvlm2p.student.models.policy import Network
 
 
@@ -37,7 +37,7 @@ def descend(
 def replay(
     network: Network,
     optimizer: torch.optim.Optimizer,
-    book: LabelBook,
+    book: LabelBuffer,
     kl_weight: float,
     config: TrainConfig,
     generator: torch.Generator,

@@ -14,7 +14,7 @@ from lvlm2p.student.learn.optimise import Means, descend, explained_variance, re
 
 if TYPE_CHECKING:
     from lvlm2p.student.config import TrainConfig
-    from lvlm2p.student.learn.labels import LabelBook
+    from lvlm2p.student.learn.labels import LabelBuffer
     from lvlm2p.student.learn.rollout import Rollout
     from lvlm2p.student.models.policy import Network
 
@@ -23,7 +23,7 @@ def update(
     network: Network,
     optimizer: torch.optim.Optimizer,
     rollout: Rollout,
-    book: LabelBook | None,
+    book: LabelBuffer | None,
     kl_weight: float,
     config: TrainConfig,
     generator: torch.Generator,
@@ -34,7 +34,7 @@ def update(
     columns = [
         *(rollout.cells, rollout.words, rollout.actions, rollout.log_probs),
         *(rollout.advantages, rollout.returns),
-        *(book.of(rollout.rows) if book is not None else ()),
+        *(book.lookup(rollout.rows) if book is not None else ()),
     ]
     for _ in range(config.epochs):
         order = torch.randperm(len(rollout.actions), generator=generator)

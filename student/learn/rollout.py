@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lvlm2p.envs import Observation, VectorEnv, View
-    from lvlm2p.student.learn.labels import LabelBook
+    from lvlm2p.student.learn.labels import LabelBuffer
     from lvlm2p.student.models.encoding import Encoder, Numbers
     from lvlm2p.student.models.policy import Network
 
@@ -39,7 +39,7 @@ class Rollout:
     """Targets of the critic: advantage + value."""
     values: Tensor
     rows: Tensor
-    """Rows of the label book, or UNASKED."""
+    """Rows of the label buffer, or UNASKED."""
     observation: Observation
     """After the last step: where the next rollout begins."""
     episode_returns: list[float]
@@ -52,7 +52,7 @@ def collect(
     observation: Observation,
     network: Network,
     encoder: Encoder,
-    book: LabelBook | None,
+    book: LabelBuffer | None,
     *,
     steps: int,
     gamma: float,
@@ -113,7 +113,7 @@ def collect(
                 last_states += [(t, i, c, w) for i, c, w in final if step.truncated[i]]
         observation = step.obs
 
-    if book is not None and not book.settle(stop):
+    if book is not None and not book.wait(stop):
         return None
     cell, word = encoder(observation)
     every_cell = torch.from_numpy(np.concatenate([*cells, cell]))

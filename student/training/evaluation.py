@@ -117,15 +117,8 @@ class Advised:
         why: what the last of those said.
     """
 
-    def __init__(
-        self,
-        teacher: Teacher,
-        seed: int,
-        stop: threading.Event,
-        keep_spent: Callable[[], None] | None = None,
-    ) -> None:
-        """``keep_spent`` is called when all answers so far are stored."""
-        self._teacher, self._stop, self._keep_spent = teacher, stop, keep_spent
+    def __init__(self, teacher: Teacher, seed: int, stop: threading.Event) -> None:
+        self._teacher, self._stop = teacher, stop
         self._rng = np.random.default_rng(seed)
         self.asked = self.failed = 0
         self.why = ""
@@ -154,8 +147,6 @@ class Advised:
                 self.failed += 1
                 self.why = answer.message
             actions[i] = chosen.index
-        if self._keep_spent is not None:
-            self._keep_spent()
         return actions
 
 

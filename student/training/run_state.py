@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from lvlm2p.envs import VectorEnv
 from lvlm2p.student.config import WHO_IS_ASKED
-from lvlm2p.student.learn.labels import LabelBook
+from lvlm2p.student.learn.labels import LabelBuffer
 from lvlm2p.student.learn.optimise import make_optimizer
 from lvlm2p.student.models.encoding import MISSION_LENGTH, Encoder
 from lvlm2p.student.models.policy import Network
@@ -59,10 +59,10 @@ class Run:
             self.network = Network(self.encoder.cells, self.env.n_actions, config.hidden)
         self.optimizer = make_optimizer(self.network, config)
         self.generator = torch.Generator().manual_seed(config.seed)
-        self.book: LabelBook | None = None
+        self.book: LabelBuffer | None = None
         self._counted = Counts()
         if teacher is not None:
-            self.book = LabelBook(
+            self.book = LabelBuffer(
                 config, teacher, self.encoder.cells, MISSION_LENGTH, self.env.n_actions
             )
             self._counted = copy(teacher.counts)

@@ -217,7 +217,7 @@ def _measure_teacher(run: Run, bar: Progress, stop: threading.Event) -> None:
     config = run.config
     if run.teacher is None or config.kl_schedule != "caught-up" or run.teacher_return is not None:
         return
-    policy = Advised(run.teacher, config.seed, stop, config.keep_spent)
+    policy = Advised(run.teacher, config.seed, stop)
     result = evaluate(policy, config.env, _teacher_episodes(config), PERIODIC_SEED)
     if policy.failed > 0.1 * policy.asked:
         bar.say(

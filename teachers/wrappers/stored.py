@@ -9,11 +9,12 @@ from dataclasses import replace
 from typing import Literal
 
 from lvlm2p.envs import Task, View
+from lvlm2p.teachers.budget import Budget
 from lvlm2p.teachers.errors import AnswerError, MissingLabelsError, StoreError, TeacherError
 from lvlm2p.teachers.label import Answer, Failure, Label, check_probabilities
 from lvlm2p.teachers.store.rows import chunks, encodable, name_of
 from lvlm2p.teachers.store.store import LabelStore, is_final
-from lvlm2p.teachers.teacher import Counts, Estimate, Teacher
+from lvlm2p.teachers.teacher import Counts, Estimate, Teacher, checked_answers
 
 FIRST_POLL_S, LAST_POLL_S = 0.01, 0.25
 """How often to look whether somebody else's question has been answered: first often, then less."""
@@ -44,6 +45,7 @@ class StoredTeacher(Teacher):
         sample: which independent sample of the teacher's answers to use.
         retry_failures: ask again where a lasting failure is stored. Passing ones (timeouts, 5xx)
             are asked again by every later run anyway, but once a run.
+        budget: the inner teacher's; it hears which calls have led to stored answers.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class StoredTeacher(Teacher):
         on_miss: Literal["fail", "skip"] = "fail",
         sample: int = 0,
         retry_failures: bool = False,
+        budget: Budget | None = None,
     ) -> None:
         self.inner = inner
         self.store = store
@@ -64,6 +67,7 @@ class StoredTeacher(Teacher):
         self.on_miss = on_miss
         self.sample = sample
         self.retry_failures = retry_failures
+        self.budget = budget
         self._started = time.time()
         self._counting = threading.Lock()
         self._hits: dict[str, tuple[int, int]] = {}
@@ -177,9 +181,7 @@ class StoredTeacher(Teacher):
         for view in todo.values():
             yield view, self._failure(view, "missing", "offline, and not in the label store"), True
 
-    def _failure(
-        self, view: View, kind: Literal["missing", "unavailable"], message: str
-    ) -> Failure:
+    def _failure(self, view: View, kind: Literal["missing"], message: str) -> Failure:
         return Failure(
             task=view.task.name,
             teacher=self.name,
@@ -218,25 +220,23 @@ class StoredTeacher(Teacher):
                 self.store.release([name])
                 yield views.pop(name), answer, False
             wanted = list(views.values())
-            for index, said in self.inner.ask(wanted):
+            for index, said in checked_answers(self.inner, wanted):
                 view = wanted[index]
                 answer = self._checked(view, said)
                 self._keep(view, answer)
-                views.pop(self._name(view), None)
+                del views[self._name(view)]
                 yield view, answer, True
-            for name, view in list(views.items()):
-                answer = self._failure(view, "unavailable", "the teacher gave no answer")
-                self._keep(view, answer)
-                del views[name]
-                yield view, answer, True
+            self._report_kept(None)
         finally:
             self.store.release(views)
 
     def _ask_at_once(self, todo: Mapping[str, View]) -> Iterator[tuple[View, Answer, bool]]:
         """A teacher that computes: nobody pays, so nobody need wait, and one transaction does."""
         views = list(todo.values())
-        answers = [(views[i], self._checked(views[i], said)) for i, said in self.inner.ask(views)]
+        said = checked_answers(self.inner, views)
+        answers = [(views[index], self._checked(views[index], answer)) for index, answer in said]
         self.store.put_many(answers, self.sample)
+        self._report_kept(None)
         for view, answer in answers:
             yield view, answer, True
 
@@ -245,6 +245,12 @@ class StoredTeacher(Teacher):
             self.store.release([self._name(view)])
             return
         self.store.put(view, answer, self.sample)
+        self._report_kept(max(1, answer.usage.calls))
+
+    def _report_kept(self, calls: int | None) -> None:
+        """Tell the budget how many more calls (None: all there were) have led to stored answers."""
+        if self.budget is not None:
+            self.budget.keep(calls)
 
     def _checked(self, view: View, answer: Answer) -> Answer:
         """What the inner teacher said, fit to be stored under this view."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -13,8 +14,9 @@ import pytest
 from lvlm2p.envs import View
 from lvlm2p.student import TrainConfig, TrainResult, train
 from lvlm2p.student.training.metrics import read_metrics
+from lvlm2p.student.training.run_state import Run
 from lvlm2p.teachers import Answer, Budget, Counts, LabelStore, StoredTeacher, registry
-from lvlm2p.teachers.errors import ConfigError, RunError
+from lvlm2p.teachers.errors import ConfigError, RunError, TeacherError
 from lvlm2p.teachers.plugin import Context
 from tests.support.store import FakeTeacher
 
@@ -25,14 +27,21 @@ class Killed(BaseException):
     """As after kill -9: nobody saves anything."""
 
 
+def die(*_: object, **__: object) -> None:
+    """In place of what is done when a teacher has ended."""
+    raise Killed
+
+
 class PaidTeacher(FakeTeacher):
     """One call a state, within the budget; it can be killed, and it can fail."""
 
     budget: Budget | None = None
     dies_after = 1_000_000
+    dies_of: type[BaseException] = Killed
     fails: str | None = None
     bills = True
     all_calls = 0
+    killing: pytest.MonkeyPatch
 
     @classmethod
     def build(cls, name: str, options: object, context: Context) -> PaidTeacher:
@@ -43,7 +52,10 @@ class PaidTeacher(FakeTeacher):
     def ask(self, views: Sequence[View]) -> Iterator[tuple[int, Answer]]:
         for index, view in enumerate(views):
             if len(self.asked) == self.dies_after:
-                raise Killed
+                if self.dies_of is Killed:
+                    self.killing.setattr(Run, "save", die)
+                    self.killing.setattr(shutil, "rmtree", die)
+                raise self.dies_of
             assert self.budget is not None
             if self.budget.refusal() is not None:
                 yield index, self.failure_for(view, "budget")
@@ -105,10 +117,10 @@ def test_a_budget_is_the_runs_however_often_it_is_killed(
     whole = go(tmp_path / "whole", budget_calls=BUDGET)
     assert paid.all_calls == BUDGET and whole.labels.missing > 0
     paid.all_calls, paid.dies_after = 0, dies_after
-    with pytest.raises(Killed):
-        go(tmp_path / "killed", budget_calls=BUDGET)
-    with suppress(Killed):  # the third time there may be nothing left to ask
-        go(tmp_path / "killed", budget_calls=BUDGET, resume=True)
+    for resume in (False, True):
+        with pytest.MonkeyPatch.context() as paid.killing, suppress(Killed):
+            go(tmp_path / "killed", budget_calls=BUDGET, resume=resume)
+            assert resume, "the first time it is killed; the second there may be nothing to ask"
     paid.dies_after = 1_000_000
     go(tmp_path / "killed", budget_calls=BUDGET, resume=True)
     assert outcome(tmp_path / "killed") == outcome(tmp_path / "whole")
@@ -174,6 +186,28 @@ def test_a_ledger_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     ledger.unlink()
     Budget(ledger=tmp_path / "gone" / "budget.json").refusal()  # a run that never began
     assert not (tmp_path / "gone").exists()
+
+
+# ---------------------------------------------------------------- a teacher that ends
+
+
+@pytest.mark.parametrize("dies_of", [SystemExit, KeyboardInterrupt, GeneratorExit, ValueError])
+def test_a_teacher_that_ends_ends_the_run_with_a_checkpoint(
+    tmp_path: Path,
+    paid: type[PaidTeacher],
+    dies_of: type[BaseException],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    whole = go(tmp_path / "whole")
+    paid.all_calls, paid.dies_after, paid.dies_of = 0, whole.labels.asked - 2, dies_of
+    with pytest.raises(TeacherError, match=f"'paid' .*{dies_of.__name__}") as caught:
+        go(tmp_path / "run")
+    assert caught.value.exit_code == 3
+    assert "go on with: lvlm2p train --config" in capsys.readouterr().err
+    paid.dies_after = 1_000_000
+    result = go(tmp_path / "run", resume=True)
+    assert outcome(tmp_path / "run") == outcome(tmp_path / "whole")
+    assert result.labels.asked <= whole.labels.asked == paid.all_calls
 
 
 # ---------------------------------------------------------------- asking again

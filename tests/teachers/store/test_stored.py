@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -159,15 +158,6 @@ def test_a_teacher_that_answers_as_somebody_else_is_stopped(store: LabelStore) -
     with pytest.raises(TeacherError, match="has a bug"):
         StoredTeacher(FakeTeacher(wrong), store).label(states(1))
     assert store.reader.keys("claim/") == []
-
-
-def test_a_teacher_that_forgets_a_state(store: LabelStore) -> None:
-    class Forgetful(FakeTeacher):
-        def ask(self, views: Sequence[View]) -> Iterator[tuple[int, Answer]]:
-            return itertools.islice(super().ask(views), 2)
-
-    answers = StoredTeacher(Forgetful(), store).label(states(3))
-    assert [answer.kind for answer in answers] == ["label", "label", "failure"]
 
 
 def test_half_characters_are_made_whole(store: LabelStore) -> None:

@@ -176,7 +176,7 @@ def test_every_frame_finds_the_label_of_its_state() -> None:
         assert rollout is not None
         states = states_of(rollout)
         assert states == [0, 4, 1, 0, 2, 2]
-        target, labelled = book.of(rollout.rows)
+        target, labelled = book.lookup(rollout.rows)
     assert labelled.tolist() == [state in targets for state in states]
     for state, row in zip(states, target.tolist(), strict=True):
         assert row == targets.get(state, [0, 0, 0, 0])

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from lvlm2p.envs import Action, Observation, Task, View
 from lvlm2p.student.config import TrainConfig
 from lvlm2p.student.learn import a2c, ppo
-from lvlm2p.student.learn.labels import UNASKED, LabelBook
+from lvlm2p.student.learn.labels import UNASKED, LabelBuffer
 from lvlm2p.student.learn.rollout import Rollout, collect
 from lvlm2p.teachers import Answer
 from tests.support.store import FakeTeacher
@@ -98,7 +98,7 @@ class TablePolicy(nn.Module):
 def improve(
     policy: TablePolicy,
     rollout: Rollout,
-    book: LabelBook | None,
+    book: LabelBuffer | None,
     weight: float,
     settings: TrainConfig,
     seed: int = 0,
@@ -174,12 +174,12 @@ def teacher_of(answers: Answers) -> FakeTeacher:
     return FakeTeacher(answer)
 
 
-def new_book(settings: TrainConfig, teacher: FakeTeacher) -> LabelBook:
-    return LabelBook(settings, teacher, 1, 1, ENV_ACTIONS)
+def new_book(settings: TrainConfig, teacher: FakeTeacher) -> LabelBuffer:
+    return LabelBuffer(settings, teacher, 1, 1, ENV_ACTIONS)
 
 
 def meet(
-    book: LabelBook, states: Sequence[int], entropy: Sequence[float] = (), settle: bool = True
+    book: LabelBuffer, states: Sequence[int], entropy: Sequence[float] = (), wait: bool = True
 ) -> list[int]:
     """Rows of these states, which are asked about as the book's rule says."""
     rows = book.rows(
@@ -188,7 +188,7 @@ def meet(
         np.ones((len(states), 1), np.int16),
         np.array(entropy if entropy else [0.0] * len(states)),
     )
-    assert not settle or book.settle(threading.Event())
+    assert not wait or book.wait(threading.Event())
     return rows
 
 
@@ -264,7 +264,7 @@ def gather(
     env: ScriptedEnv,
     policy: TablePolicy,
     steps: int,
-    book: LabelBook | None = None,
+    book: LabelBuffer | None = None,
     *,
     gamma: float = 0.9,
     gae_lambda: float = 0.5,

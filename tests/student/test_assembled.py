@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -107,3 +108,25 @@ def test_rewards_alone_teach(tmp_path: Path) -> None:
     options = {"env": "MiniGrid-Dynamic-Obstacles-5x5-v0", "frames": 20_000, "n_envs": 16}
     result = run(tmp_path / "alone", "none", **options)
     assert result.evaluation.success >= 0.9  # before it has learned anything: 0
+
+
+def test_lambda_falls_from_where_the_student_has_caught_up(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    options = {"kl_schedule": "caught-up", "teacher_return": 0.9, "kl_frames": 1_000}
+    run(folder, frames=3_001, n_steps=32, kl_coef=2.0, eval_every=500, **options)
+    rows = list(read_metrics(folder / "metrics.csv"))
+    assert rows[-1]["frames"] == 3_008  # the last rollout is as short as 8 environments allow
+    caught_up, before = None, 0.0
+    for row in rows:
+        left = 1.0 if caught_up is None else max(0.2, 1 - (before - caught_up) / 1_000)
+        assert row["distill/lambda"] == pytest.approx(2.0 * left)
+        if caught_up is None and row.get("eval/return", 0.0) >= 0.99 * 0.9:
+            caught_up = row["frames"]
+        before = row["frames"]
+    assert caught_up is not None and rows[-1]["distill/lambda"] == pytest.approx(0.4)
+
+
+def test_the_teachers_return_is_measured_where_nobody_told_it(tmp_path: Path) -> None:
+    run(tmp_path / "run", frames=64, n_steps=8, kl_schedule="caught-up", eval_episodes=4)
+    state = json.loads((tmp_path / "run" / "checkpoint" / "state.json").read_text())["state"]
+    assert 0.9 < state["teacher_return"] < 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from tests.support.by_hand import (
     SAYS_1,
     TARGETS,
     VALUES,
+    Array,
     Tables,
     divergence,
     down,
@@ -159,3 +161,34 @@ def test_the_report(algo: str) -> None:
         expected["losses/clipfrac"] = float(np.mean([abs(r - 1) > settings.clip for r in ratios]))
     expected["losses/policy_loss"] = -float(np.mean(gains))
     assert report == pytest.approx(expected, rel=1e-4)
+
+
+# ---------------------------------------------------------------- real optimisers
+
+
+@pytest.mark.parametrize(
+    ("algo", "steps"),
+    [
+        # Adam's first step has the size lr g / (|g| + eps), whatever the gradient
+        ("ppo", lambda g: 0.1 * g / (np.abs(g) + 0.01)),
+        # RMSprop's is lr g / (0.1 |g| + eps), since its mean square begins at 0
+        ("a2c", lambda g: 0.1 * g / (0.1 * np.abs(g) + 0.01)),
+    ],
+)
+def test_the_first_step_of_the_optimiser(algo: str, steps: Callable[[Array], Array]) -> None:
+    settings = config(algo, ent_coef=0.3, vf_coef=0.7, opt_eps=0.01)
+    policy = TablePolicy(LOGITS, VALUES)
+    improve(policy, rollout_of(FRAMES), None, 0.0, settings, own_optimizer=True)
+    slopes = gradient(start(), FRAMES, settings, {}, 0.0)
+    expected = [table - steps(slope) for table, slope in zip(start(), slopes, strict=True)]
+    assert same(policy.tables(), (expected[0], expected[1]))
+
+
+@pytest.mark.parametrize("algo", ["ppo", "a2c"])
+def test_gradients_do_not_pile_up(algo: str) -> None:
+    settings = config(algo, ent_coef=0.3, vf_coef=0.7)
+    policy, tables = TablePolicy(LOGITS, VALUES), start()
+    for _ in range(2):
+        improve(policy, rollout_of(FRAMES), None, 0.0, settings)
+        tables = down(tables, gradient(tables, FRAMES, settings, {}, 0.0), settings)
+    assert same(policy.tables(), tables)

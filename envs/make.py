@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 from lvlm2p.envs.errors import UserError
 from lvlm2p.envs.registry import task_for
-from lvlm2p.envs.task import Task
+from lvlm2p.envs.task import Task, View
 
 if TYPE_CHECKING:
     import gymnasium as gym
-
-    from lvlm2p.envs.view import View
 
 
 def make_env(env_id: str, **kwargs: Any) -> gym.Env[Any, Any]:
     """A Gymnasium environment by its id; ``kwargs`` are those of ``gymnasium.make``.
 
     A MiniGrid environment observes the whole grid, as its FullyObsWrapper does, but faster:
-    ``image`` (width, height, 3) uint8 with the agent, ``direction``, ``mission``.
+    ``image`` (width, height, 3) uint8 with the agent, ``direction``, ``mission``. Where the task
+    has an observer, that is told of every reset and step, and the observations are the
+    environment's own.
 
     Raises:
         UnknownNameError: there is no such environment; the sentence names the nearest.
@@ -28,13 +28,19 @@ def make_env(env_id: str, **kwargs: Any) -> gym.Env[Any, Any]:
     from minigrid.minigrid_env import MiniGridEnv
 
     from lvlm2p.envs.minigrid.observation import FullGrid
+    from lvlm2p.envs.minigrid.state import observe_minigrid
+    from lvlm2p.envs.observers import ObservedEnv
 
-    task_for(env_id)
+    task = task_for(env_id)
     try:
         env = gym.make(env_id, disable_env_checker=True, **kwargs)
     except (TypeError, AssertionError, gym.error.Error) as error:
         raise UserError(f"can't make {env_id!r} with {kwargs}: {error}") from error
-    return FullGrid(env) if isinstance(env.unwrapped, MiniGridEnv) else env
+    if task.observer is not None:
+        return ObservedEnv(env, task, task.observer(env, task))
+    if not isinstance(env.unwrapped, MiniGridEnv):
+        return env
+    return FullGrid(env, partial=task.observe is not observe_minigrid)
 
 
 def view_of(env: gym.Env[Any, Any], task: Task | None = None) -> View:
@@ -43,8 +49,14 @@ def view_of(env: gym.Env[Any, Any], task: Task | None = None) -> View:
     ``task`` is needed only where the environment was not made by its Gymnasium id.
 
     Raises:
-        UserError: the environment was never reset, or it is not known which task it belongs to.
+        UserError: the environment was never reset, it is not known which task it belongs to, or
+            the task has an observer and :func:`make_env` did not make the environment.
     """
+    from lvlm2p.envs.observers import observe, observer_in
+
+    observer = observer_in(env, task)
+    if observer is not None:
+        return observer.view()
     if task is None:
         spec = env.unwrapped.spec
         if spec is None:
@@ -53,4 +65,4 @@ def view_of(env: gym.Env[Any, Any], task: Task | None = None) -> View:
                 "not known: make it with make_env, or say view_of(env, task)."
             )
         task = task_for(spec.id)
-    return task.look(env)
+    return observe(env, task)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib
 from fnmatch import fnmatchcase
 from functools import cache
-from importlib.metadata import entry_points
 
 from lvlm2p.envs.errors import UnknownNameError, UserError
 from lvlm2p.envs.task import Task
+from lvlm2p.envs.task import View as View  # reads saved views, once this file is imported
 
 GROUP = "lvlm2p.tasks"
 """Entry points of installed packages: modules, or callables, that call :func:`register_task`."""
+
+BUILTIN = "lvlm2p.envs.minigrid.tasks"
+"""The module whose ``FAMILIES`` are the tasks that are shipped."""
 
 _TASKS: dict[str, Task] = {}
 
@@ -20,8 +23,10 @@ def register_task(task: Task) -> Task:
     """Make a task known; a task of the same name is replaced. Returns it.
 
     Raises:
-        UserError: it has no action, or two of the same name.
+        UserError: it has no action, or two of the same name; it does not say what is seen.
     """
+    if task.observe is None and task.observer is None:
+        raise UserError(f"task {task.name!r} needs observe or observer, to say what is seen.")
     names = task.action_names
     if not names or len(set(names)) < len(names):
         raise UserError(
@@ -115,6 +120,8 @@ def _import(module: str, env_id: str) -> None:
 @cache
 def _installed() -> None:
     """Make the tasks of other packages known, once: the search takes a tenth of a second."""
+    from importlib.metadata import entry_points
+
     for point in entry_points(group=GROUP):
         try:
             register = point.load()
@@ -128,7 +135,8 @@ def _installed() -> None:
 @cache
 def _builtin() -> None:
     """Make the shipped tasks known (and MiniGrid's ids with them), once."""
-    from lvlm2p.envs.minigrid.tasks import FAMILIES
-
-    for task in FAMILIES:
+    for task in importlib.import_module(BUILTIN).FAMILIES:
         _TASKS.setdefault(task.name, task)
+
+
+View.find_task = staticmethod(task_named)

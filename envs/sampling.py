@@ -12,7 +12,7 @@ from lvlm2p.envs.make import make_env, view_of
 from lvlm2p.envs.minigrid.planner import may_enter
 from lvlm2p.envs.minigrid.state import GOAL, STEPS, decode_state
 from lvlm2p.envs.registry import task_for
-from lvlm2p.envs.view import View
+from lvlm2p.envs.task import View
 
 if TYPE_CHECKING:
     import gymnasium as gym
@@ -95,7 +95,7 @@ def reachable_states(env_id: str, **kwargs: Any) -> list[View]:
     """
     from minigrid.minigrid_env import MiniGridEnv
 
-    if not task_for(env_id).still:
+    if not task_for(env_id).deterministic:
         raise UserError(f"{env_id!r} moves by itself, so its states can't be listed: draw some.")
     env = make_env(env_id, **kwargs)
     found: dict[str, View] = {}

@@ -13,8 +13,7 @@ from typing import NamedTuple
 
 from lvlm2p.envs.errors import UserError
 from lvlm2p.envs.minigrid.state import EMPTY, EMPTY_CELL, Snapshot, decode_state
-from lvlm2p.envs.task import Symmetry
-from lvlm2p.envs.view import View
+from lvlm2p.envs.task import Symmetry, View
 
 MOST_IMAGES = 10_000
 

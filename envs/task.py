@@ -1,16 +1,21 @@
-"""What a teacher must know of a family of environments: the :class:`Task`.
+"""What a teacher must know of a family of environments, and one state as a teacher sees it.
 
-A task is plain data plus a few functions on views; MiniGrid or not makes no difference to anybody
-above this floor. How to write one: docs/tasks.md.
+A :class:`Task` is plain data plus a few functions (docs/tasks.md). A :class:`View` is made at every
+step, so it holds four references; the key is hashed and the picture drawn only when it is asked for.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
+import hashlib
+import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from lvlm2p.envs.deprecated import accept_old_keywords
 from lvlm2p.envs.errors import UnknownNameError, UserError
 
 if TYPE_CHECKING:
@@ -18,7 +23,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from lvlm2p.envs.view import View
+    from lvlm2p.envs.spaces import ObservationSpace
+
+DRAWING_VERSION = 1
+"""Part of every key: raise it when any view's picture or description changes."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,111 @@ class ImageStyle:
 
 
 @dataclass(frozen=True)
+class Episode:
+    """An episode that has ended."""
+
+    total_return: float
+    """Undiscounted sum of rewards."""
+    length: int
+    """Steps."""
+    terminated: bool
+    """It ended by its own rules."""
+    truncated: bool
+    """It was cut off."""
+
+
+PLAIN = ImageStyle()
+
+
+@dataclass(frozen=True)
+class View:
+    """A snapshot: it stays what it is when the environment moves on."""
+
+    task: Task
+    state: bytes
+    """All there is to see, in the task's own canonical bytes: equal pictures, equal bytes."""
+    mission: str
+    carrying: str | None = None
+    """``"purple key"``."""
+    blank: bool = False
+    """Its picture is left empty: another question, which shows whether a teacher looks."""
+
+    @cached_property
+    def key(self) -> str:
+        """Names the content: sha256 over all that a teacher could react to, and nothing else."""
+        said: tuple[object, ...] = (self.task.name, self.mission, self.carrying, DRAWING_VERSION)
+        if self.blank:
+            said = (*said, "blank")
+        return hashlib.sha256(repr(said).encode() + self.state).hexdigest()
+
+    @property
+    def text(self) -> str | None:
+        """The state in words; None where the task has none."""
+        return None if self.task.describe is None else self.task.describe(self)
+
+    def image(self, style: ImageStyle = PLAIN) -> NDArray[np.uint8]:
+        """The picture, (height, width, 3) RGB, drawn now.
+
+        Raises:
+            UserError: the task has no picture.
+        """
+        import numpy as np
+
+        if self.task.draw is None:
+            raise UserError(
+                f"task {self.task.name!r} has no picture: give it one (Task.draw), "
+                "or ask a teacher that reads text."
+            )
+        picture = self.task.draw(self, style)
+        if self.blank:
+            picture = np.full_like(picture, 128)
+        return picture
+
+    def png(self, style: ImageStyle = PLAIN) -> bytes:
+        """The picture as a PNG file."""
+        from PIL import Image
+
+        file = io.BytesIO()
+        Image.fromarray(self.image(style)).save(file, "PNG")
+        return file.getvalue()
+
+    def to_json(self) -> dict[str, Any]:
+        """The view as JSON values, for stores and state sets."""
+        data = {
+            "task": self.task.name,
+            "state": base64.b64encode(self.state).decode(),
+            "mission": self.mission,
+            "carrying": self.carrying,
+        }
+        return {**data, "blank": True} if self.blank else data
+
+    find_task: ClassVar[Callable[[str], Task]]
+    """How a saved view finds its task; the registry, which knows all tasks, puts it here."""
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> View:
+        """The view that :meth:`to_json` wrote.
+
+        Raises:
+            UnknownNameError: nobody has registered its task.
+            UserError: the data are not a view's.
+        """
+        try:
+            name, mission, carrying = data["task"], data["mission"], data["carrying"]
+            state = base64.b64decode(data["state"], validate=True)
+        except (KeyError, TypeError, ValueError, binascii.Error) as error:
+            raise UserError(
+                "this is not a saved view: it needs task, state (base64), mission and carrying; "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        if not isinstance(name, str) or not isinstance(mission, str):
+            raise UserError("this is not a saved view: task and mission must be strings.")
+        if carrying is not None and not isinstance(carrying, str):
+            raise UserError("this is not a saved view: carrying must be a string or null.")
+        return cls(cls.find_task(name), state, mission, carrying, data.get("blank") is True)
+
+
+@dataclass(frozen=True)
 class Symmetry:
     """An exchange of one question for an equivalent one.
 
@@ -74,6 +187,45 @@ class Symmetry:
 Canonical = Callable[["View"], "tuple[View, Mapping[str, str]]"]
 
 
+class Observer(Protocol):
+    """What is seen of one environment, by its teacher and its student, from the same place.
+
+    There is one for each environment object; it is told of every reset and step, so it may
+    remember what was seen earlier in the episode.
+    """
+
+    @property
+    def space(self) -> ObservationSpace:
+        """What :attr:`values` look like; the same for all environments of one id."""
+        ...
+
+    def reset(self, observation: Any) -> None:
+        """``env.reset()`` gave this observation: an episode begins."""
+
+    def step(self, action: int, observation: Any) -> None:
+        """``env.step(action)`` gave this observation."""
+
+    def view(self) -> View:
+        """What a teacher sees now."""
+        ...
+
+    @property
+    def values(self) -> NDArray[Any]:
+        """What a student sees now, of the :attr:`space`'s shape and type."""
+        ...
+
+    @property
+    def carrying(self) -> tuple[int, int]:
+        """Object and colour of what is carried, in MiniGrid's numbers; (0, 0): nothing."""
+        return 0, 0
+
+    @property
+    def mission(self) -> str:
+        """What the student reads."""
+        return self.view().mission
+
+
+@accept_old_keywords
 @dataclass(frozen=True, eq=False)
 class Task:
     """A family of environments as a teacher must understand it. Compared by identity."""
@@ -85,28 +237,38 @@ class Task:
     """Those a teacher may choose: a subset of the environment's."""
     rules: str
     """In words: what is seen, what is to be done, what ends the episode."""
-    look: Callable[[gym.Env[Any, Any]], View]
-    """A snapshot of an environment's current state."""
+    observe: Callable[[gym.Env[Any, Any], Task], View] | None = None
+    """A snapshot of an environment's current state; the task to say in the View is this one. Not
+    needed where there is an ``observer``."""
     draw: Callable[[View, ImageStyle], NDArray[np.uint8]] | None = None
     """The picture for a teacher: (height, width, 3) RGB."""
     target: Callable[[str], str | None] = lambda mission: None
     """What a mission string names as the target (``"red door"``); None where it names none."""
-    scene: Callable[[View], dict[str, Any]] | None = None
+    ground_truth: Callable[[View], dict[str, Any]] | None = None
     """The true analysis, in the fields of ``prompts.Analysis``; ``targets`` beside them lists
     every [row, column] that is a right answer for the target."""
     describe: Callable[[View], str] | None = None
     """The state in words, for teachers that read."""
     planner: Callable[[View], Plan] | None = None
-    still: bool = True
+    deterministic: bool = True
     """Nothing changes but by the agent's actions, so that all reachable states can be listed."""
     symmetries: tuple[Symmetry, ...] = ()
     """Each maps real states to real states; together they generate the group."""
     canonical: Canonical | None = None
     """A representative of all symmetric views, and for each of its actions the action in the
     view. Left out, it is searched among the images under ``symmetries``."""
+    success: Callable[[Episode], bool] = lambda episode: episode.total_return > 0
+    """Whether an episode that has ended is counted as a success."""
+    observer: Callable[[gym.Env[Any, Any], Task], Observer] | None = None
+    """Makes the :class:`Observer` of one environment object. Left out, ``observe`` gives the View
+    and the environment's own observation is what a student sees."""
     symbols: Callable[[gym.Env[Any, Any]], NDArray[np.uint8]] | None = None
-    """What a student sees where the environment is not a MiniGrid: (width, height, 3) symbols,
-    each below 256, of a constant shape."""
+    """Deprecated: the symbols of a :class:`~lvlm2p.envs.GridObserver`."""
+
+    @property
+    def scene(self) -> Callable[[View], dict[str, Any]] | None:
+        """``ground_truth``, as prompt files call it: their text is in fingerprints and stays."""
+        return self.ground_truth
 
     def plan(self, view: View) -> Plan:
         """The set of optimal actions.

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
 
 from lvlm2p.envs.errors import UserError
 from lvlm2p.envs.make import make_env
-from lvlm2p.envs.minigrid.fast_reset import KNOWN, start_episode
-from lvlm2p.envs.minigrid.observation import KeptGrid
 from lvlm2p.envs.registry import task_for
-from lvlm2p.envs.task import Task
-from lvlm2p.envs.view import View
+from lvlm2p.envs.stepping import stepper_for
+from lvlm2p.envs.task import Episode, View
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,10 +30,10 @@ SEEDS_AT_ONCE = 256
 class Observation:
     """What N students see. The arrays are the caller's own."""
 
-    grid: NDArray[np.uint8]
-    """(N, width, height, 3): object, colour, state of every cell, the agent among them."""
+    values: NDArray[Any]
+    """(N, *shape): as the environment's :class:`~lvlm2p.envs.ObservationSpace` says."""
     carrying: NDArray[np.uint8]
-    """(N, 2): object and colour of what is carried; 0, 0: nothing."""
+    """(N, 2): object and colour of what is carried; 0, 0: nothing, or there is no such thing."""
     mission: list[str]
 
     def __len__(self) -> int:
@@ -62,29 +60,8 @@ class Step:
     """(K,): undiscounted sum of rewards of the ended episodes."""
     lengths: NDArray[np.int64]
     """(K,): their steps."""
-
-
-class Slot(Protocol):
-    """One environment that writes what it sees into its place in shared memory."""
-
-    env: gym.Env[Any, Any]
-
-    def reset(self, seed: int) -> None:
-        """Start an episode."""
-
-    def step(self, action: int) -> tuple[float, bool, bool]:
-        """Reward, terminated, truncated."""
-
-    def view(self) -> View:
-        """What a teacher sees."""
-
-    @property
-    def carried(self) -> tuple[int, int]:
-        """Object and colour of what is carried."""
-
-    @property
-    def mission(self) -> str:
-        """The current mission."""
+    successes: NDArray[np.bool_]
+    """(K,): whether the task counts them as successes."""
 
 
 class VectorEnv:
@@ -97,8 +74,13 @@ class VectorEnv:
         kwargs: for :func:`~lvlm2p.envs.make_env`.
 
     Raises:
-        UserError: the id is unknown, its actions are not discrete, or nobody says how a student
-            sees it.
+        UserError: the id is unknown, its actions are not discrete, or its observations can't be
+            learned from.
+
+    Attributes:
+        task: which task the environments belong to.
+        n_actions: how many actions there are.
+        space: what one observation looks like.
     """
 
     def __init__(self, env_id: str, n: int, seed: int, **kwargs: Any) -> None:
@@ -108,23 +90,13 @@ class VectorEnv:
         self.task = task_for(env_id)
         made = [make_env(env_id, **kwargs) for _ in range(n)]
         self.n_actions = _count_actions(env_id, made[0])
-        shape = _grid_shape(self.task, made[0])
-        size = int(np.prod(shape))
-        memory = memoryview(bytearray(n * size))
-        self._grid = np.frombuffer(memory, np.uint8).reshape(n, *shape)
-        self._slots = [
-            _slot(self.task, env, memory[i * size : (i + 1) * size]) for i, env in enumerate(made)
-        ]
+        self._steppers = [stepper_for(env, self.task) for env in made]
+        self._observers = [stepper.observer for stepper in self._steppers]
+        self.space = self._observers[0].space
         self._seeds: list[list[int]] = [[] for _ in range(n)]
         self._episodes = [-1] * n
         self._actions: list[list[int]] = [[] for _ in range(n)]
         self._returns = [0.0] * n
-
-    @property
-    def grid_shape(self) -> tuple[int, int, int]:
-        """(width, height, 3)."""
-        _, width, height, depth = self._grid.shape
-        return width, height, depth
 
     def reset(self) -> Observation:
         """Start the next episode everywhere."""
@@ -148,8 +120,10 @@ class VectorEnv:
         results = [self._advance(i, action) for i, action in enumerate(chosen)]
         ended = [i for i, (_, over, cut) in enumerate(results) if over or cut]
         final = self._observe(ended)
-        returns = [self._returns[i] for i in ended]
-        lengths = [len(self._actions[i]) for i in ended]
+        episodes = [
+            Episode(self._returns[i], len(self._actions[i]), results[i][1], results[i][2])
+            for i in ended
+        ]
         for i in ended:
             self._start(i, self._episodes[i] + 1)
         return Step(
@@ -159,13 +133,14 @@ class VectorEnv:
             truncated=np.array([cut for _, _, cut in results], np.bool_),
             ended=np.array(ended, np.intp),
             final_obs=final,
-            returns=np.array(returns, np.float64),
-            lengths=np.array(lengths, np.int64),
+            returns=np.array([episode.total_return for episode in episodes], np.float64),
+            lengths=np.array([episode.length for episode in episodes], np.int64),
+            successes=np.array([self.task.success(episode) for episode in episodes], np.bool_),
         )
 
     def views(self) -> list[View]:
         """What a teacher sees of the current states."""
-        return [slot.view() for slot in self._slots]
+        return [observer.view() for observer in self._observers]
 
     def state(self) -> dict[str, Any]:
         """Where every environment stands, as JSON values: its episode and the actions in it."""
@@ -198,30 +173,35 @@ class VectorEnv:
 
     def close(self) -> None:
         """Close every environment."""
-        for slot in self._slots:
-            slot.env.close()
+        for stepper in self._steppers:
+            stepper.env.close()
 
     def _start(self, i: int, episode: int) -> None:
         block, place = divmod(episode, SEEDS_AT_ONCE)
         if place == 0 or not self._seeds[i] or episode != self._episodes[i] + 1:
             self._seeds[i] = _seeds_of(self.seed, i, block)
-        self._slots[i].reset(self._seeds[i][place])
+        self._steppers[i].reset(self._seeds[i][place])
         self._episodes[i] = episode
         self._actions[i] = []
         self._returns[i] = 0.0
 
     def _advance(self, i: int, action: int) -> tuple[float, bool, bool]:
-        result = self._slots[i].step(action)
+        result = self._steppers[i].step(action)
         self._actions[i].append(action)
         self._returns[i] += result[0]
         return result
 
     def _observe(self, which: Sequence[int]) -> Observation:
-        slots = [self._slots[i] for i in which]
+        observers = [self._observers[i] for i in which]
+        values = np.empty((len(observers), *self.space.shape), self.space.dtype)
+        for row, observer in zip(values, observers, strict=True):
+            row[...] = self.space.check(observer.values, self.env_id)
         return Observation(
-            grid=self._grid[list(which)],
-            carrying=np.array([slot.carried for slot in slots], np.uint8).reshape(-1, 2),
-            mission=[slot.mission for slot in slots],
+            values=values,
+            carrying=np.array([observer.carrying for observer in observers], np.uint8).reshape(
+                -1, 2
+            ),
+            mission=[observer.mission for observer in observers],
         )
 
 
@@ -237,109 +217,8 @@ def _seeds_of(seed: int, i: int, block: int) -> list[int]:
     return seeds
 
 
-class _MiniGridSlot:
-    """A MiniGrid environment, its encoding kept."""
-
-    def __init__(self, task: Task, env: gym.Env[Any, Any], place: memoryview) -> None:
-        self.env = env
-        self._inner = _bare(env)
-        self._task = task
-        self._kept = KeptGrid(env.unwrapped, place)
-        self._known = type(self._inner) in KNOWN
-
-    def reset(self, seed: int) -> None:
-        if self._known:
-            start_episode(self._inner, seed)
-        else:
-            self._inner.reset(seed=seed)
-        self._kept.encode()
-
-    def step(self, action: int) -> tuple[float, bool, bool]:
-        _, reward, terminated, truncated, _ = self._inner.step(action)
-        self._kept.follow(action)
-        return float(reward), bool(terminated), bool(truncated)
-
-    def view(self) -> View:
-        return self._kept.view(self._task)
-
-    @property
-    def carried(self) -> tuple[int, int]:
-        return self._kept.carried
-
-    @property
-    def mission(self) -> str:
-        mission: str = self._kept.base.mission
-        return mission
-
-
-class _SymbolSlot:
-    """Any other environment, seen through its task's ``symbols``."""
-
-    carried = (0, 0)
-
-    def __init__(self, task: Task, env: gym.Env[Any, Any], place: memoryview) -> None:
-        self.env = env
-        self._task = task
-        self._place = place
-
-    def reset(self, seed: int) -> None:
-        self.env.reset(seed=seed)
-        self._write()
-
-    def step(self, action: int) -> tuple[float, bool, bool]:
-        _, reward, terminated, truncated, _ = self.env.step(action)
-        self._write()
-        return float(reward), bool(terminated), bool(truncated)
-
-    def _write(self) -> None:
-        assert self._task.symbols is not None
-        self._place[:] = np.asarray(self._task.symbols(self.env), np.uint8).tobytes()
-
-    def view(self) -> View:
-        return self._task.look(self.env)
-
-    @property
-    def mission(self) -> str:
-        return self._task.look(self.env).mission
-
-
-def _slot(task: Task, env: gym.Env[Any, Any], place: memoryview) -> Slot:
-    return _MiniGridSlot(task, env, place) if _is_minigrid(env) else _SymbolSlot(task, env, place)
-
-
-def _is_minigrid(env: gym.Env[Any, Any]) -> bool:
-    from minigrid.minigrid_env import MiniGridEnv
-
-    return isinstance(env.unwrapped, MiniGridEnv)
-
-
-def _bare(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
-    """``env`` without the wrappers that only observe or check."""
-    from gymnasium.wrappers import OrderEnforcing
-
-    from lvlm2p.envs.minigrid.observation import FullGrid
-
-    while isinstance(env, FullGrid | OrderEnforcing):
-        env = env.env
-    return env
-
-
 def _count_actions(env_id: str, env: gym.Env[Any, Any]) -> int:
     space = env.action_space
     if not isinstance(space, gym.spaces.Discrete) or space.start != 0:
         raise UserError(f"{env_id!r} has actions {space}: only discrete ones from 0 can be learnt.")
     return int(space.n)
-
-
-def _grid_shape(task: Task, env: gym.Env[Any, Any]) -> tuple[int, ...]:
-    """(width, height, 3) of what a student sees."""
-    base: Any = env.unwrapped
-    if _is_minigrid(env):
-        return base.width, base.height, 3
-    if task.symbols is None:
-        raise UserError(
-            f"task {task.name!r} does not say what a student sees: give it Task.symbols "
-            "(docs/tasks.md); teachers can advise on it without."
-        )
-    env.reset(seed=0)
-    return np.asarray(task.symbols(env)).shape

@@ -119,7 +119,7 @@ def load_prompt(
     manifest = _manifest(folder)
     examples = _examples(name, folder, manifest, task, shots)
     # The fields of an analysis mean something where the task can say what the right ones are.
-    analysed = elicit in manifest.analysis and task.scene is not None
+    analysed = elicit in manifest.analysis and task.ground_truth is not None
     questions = _questions(task, elicit, analysed)
     texts = ("analysis.md", "action.md") if len(questions) == 2 else ("direct.md",)
     templates = Templates(

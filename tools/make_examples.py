@@ -82,8 +82,8 @@ def _states(env_ids: list[str], seed: int) -> list[View]:
     found: dict[str, View] = {}
     for env_id in env_ids:
         for view in sample_states(env_id, STATES_AN_ENV, seed, "mixed", stratified=True):
-            assert view.task.scene is not None
-            if view.task.plan(view).distance and len(view.task.scene(view)["targets"]) == 1:
+            assert view.task.ground_truth is not None
+            if view.task.plan(view).distance and len(view.task.ground_truth(view)["targets"]) == 1:
                 found[view.key] = view
     return list(found.values())
 
@@ -126,8 +126,8 @@ def _fitting(states: list[View], plans: dict[str, Plan], action: str, tie: bool)
 
 
 def _scene(view: View) -> dict[str, Any]:
-    assert view.task.scene is not None
-    scene = dict(view.task.scene(view))
+    assert view.task.ground_truth is not None
+    scene = dict(view.task.ground_truth(view))
     del scene["targets"]
     return scene
 

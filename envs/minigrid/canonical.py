@@ -20,8 +20,7 @@ from lvlm2p.envs.minigrid.state import (
     in_words,
 )
 from lvlm2p.envs.symmetry import MIRROR, TRANSPOSE, facing_right, turned_view, turning
-from lvlm2p.envs.task import Symmetry
-from lvlm2p.envs.view import View
+from lvlm2p.envs.task import Symmetry, View
 
 Recolor = Callable[[int, int], tuple[int, int]]
 """(object, colour) -> what it becomes."""

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lvlm2p.envs.minigrid.state import DIRECTIONS, EMPTY, WALL, Snapshot, decode_state
-from lvlm2p.envs.view import View
+from lvlm2p.envs.task import View
 
 Targets = Callable[[Snapshot, str], Sequence[tuple[int, int]]]
 """(state, mission) -> every (x, y) that counts as the target, the best first."""
 
 
-def scene_of(view: View, targets: Targets) -> dict[str, Any]:
+def ground_truth_of(view: View, targets: Targets) -> dict[str, Any]:
     """The true analysis: rows are y and columns x, from 0 at the outer wall."""
     state = decode_state(view.state)
     found = targets(state, view.mission)

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lvlm2p.envs.minigrid.state import COLORS, EMPTY, GOAL, Cell, decode_state
-from lvlm2p.envs.task import ImageStyle
+from lvlm2p.envs.task import ImageStyle, View
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lvlm2p.envs.view import View
 
 PAPER = (255, 255, 255)
 INK = (0, 0, 0)

@@ -24,15 +24,15 @@ from lvlm2p.envs.minigrid.state import (
     encode_cells,
     in_words,
     join_state,
+    observe_minigrid,
 )
-from lvlm2p.envs.view import View
+from lvlm2p.envs.spaces import ObservationSpace
+from lvlm2p.envs.task import Task, View
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lvlm2p.envs.task import Task
-
-STILL = frozenset({LavaGapEnv, FetchEnv, GoToDoorEnv})
+STATIC = frozenset({LavaGapEnv, FetchEnv, GoToDoorEnv})
 """Exactly these classes (no subclasses) change their grid on pickup, drop and toggle alone, and of
 it only the cell ahead."""
 
@@ -46,15 +46,17 @@ class KeptGrid:
     """The encoding of a MiniGrid environment's grid, brought up to date after each step.
 
     Args:
-        base: the environment, unwrapped. Its partial view is switched off.
+        base: the environment, unwrapped.
         memory: 3 * width * height bytes that hold the encoding with the agent in it.
+        partial: keep computing the agent's partial view, which somebody may ask for.
     """
 
-    def __init__(self, base: Any, memory: bytearray | memoryview) -> None:
-        base.gen_obs = dict
+    def __init__(self, base: Any, memory: bytearray, partial: bool) -> None:
+        if not partial:
+            base.gen_obs = dict
         self.base = base
         self.memory = memory
-        self.still = type(base) in STILL
+        self.static = type(base) in STATIC
         self.cells = b""
         self.carried = (0, 0)
         self._agent = 0
@@ -70,7 +72,7 @@ class KeptGrid:
 
     def follow(self, action: int) -> None:
         """After a step."""
-        if not self.still or (action in CHANGING and self._changed_ahead()):
+        if not self.static or (action in CHANGING and self._changed_ahead()):
             self.encode()
         elif (*self.base.agent_pos, self.base.agent_dir) != self._pose:
             at = self._agent
@@ -94,20 +96,68 @@ class KeptGrid:
         self.memory[at : at + 3] = AGENT_CELLS[base.agent_dir]
 
     def view(self, task: Task) -> View:
-        """The view, as ``task.look`` would give it, without encoding anything again."""
+        """What :func:`observe_minigrid` gives, without encoding anything again."""
         grid, carried = self.base.grid, self.carried
         state = join_state(grid.width, grid.height, self.cells, *self._pose, carried)
         return View(task, state, self.base.mission, in_words(carried))
 
 
-class FullGrid(gym.Wrapper[Any, Any, Any, Any]):
-    """A MiniGrid environment that observes the whole grid and never computes the partial view."""
+class MiniGridObserver:
+    """The observer of MiniGrid's environments: the student sees the whole grid.
 
-    def __init__(self, env: gym.Env[Any, Any]) -> None:
+    It reads the environment itself, not the observations that it is told of. ``Task.observe`` is
+    called where a task has one of its own, and taken from the kept grid where it is MiniGrid's.
+    """
+
+    def __init__(self, env: gym.Env[Any, Any], task: Task) -> None:
+        base: Any = env.unwrapped
+        shape = (base.width, base.height, 3)
+        memory = bytearray(3 * base.width * base.height)
+        self._env, self._task = env, task
+        self._own = None if task.observe is observe_minigrid else task.observe
+        self._kept = KeptGrid(base, memory, partial=self._own is not None)
+        self.space = ObservationSpace("grid", shape, np.dtype(np.uint8), has_agent=True)
+        self.values: NDArray[Any] = np.frombuffer(memory, np.uint8).reshape(shape)
+
+    def reset(self, observation: Any = None) -> None:
+        """An episode begins."""
+        self._kept.encode()
+
+    def step(self, action: int, observation: Any = None) -> None:
+        """It goes on."""
+        self._kept.follow(action)
+
+    def view(self) -> View:
+        """What a teacher sees now."""
+        if self._own is not None:
+            return self._own(self._env, self._task)
+        return self._kept.view(self._task)
+
+    @property
+    def carrying(self) -> tuple[int, int]:
+        """Object and colour of what is carried; (0, 0): nothing."""
+        return self._kept.carried
+
+    @property
+    def mission(self) -> str:
+        """What the student reads: the teacher's mission, where the task words its own."""
+        if self._own is not None:
+            return self.view().mission
+        mission: str = self._kept.base.mission
+        return mission
+
+
+class FullGrid(gym.Wrapper[Any, Any, Any, Any]):
+    """A MiniGrid environment that observes the whole grid.
+
+    The agent's partial view, which costs more than all the rest, is computed only with ``partial``.
+    """
+
+    def __init__(self, env: gym.Env[Any, Any], partial: bool = False) -> None:
         super().__init__(env)
         base: Any = env.unwrapped
         self._shape = (base.width, base.height, 3)
-        self._kept = KeptGrid(base, bytearray(3 * base.width * base.height))
+        self._kept = KeptGrid(base, bytearray(3 * base.width * base.height), partial)
         inner = env.observation_space
         assert isinstance(inner, spaces.Dict)
         image = spaces.Box(0, 255, self._shape, np.uint8)

@@ -26,8 +26,7 @@ from lvlm2p.envs.minigrid.state import (
     Snapshot,
     decode_state,
 )
-from lvlm2p.envs.task import Plan
-from lvlm2p.envs.view import View
+from lvlm2p.envs.task import Plan, View
 
 WAIT = 0.5
 """Steps that a ball ahead costs on average: often there is another way just as short.

@@ -12,8 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lvlm2p.envs.errors import UserError
-from lvlm2p.envs.task import Task
-from lvlm2p.envs.view import View
+from lvlm2p.envs.task import Task, View
 
 if TYPE_CHECKING:
     import gymnasium as gym
@@ -156,7 +155,7 @@ def in_words(carried: tuple[int, int]) -> str | None:
     return f"{COLORS[color]} {OBJECTS[kind]}" if kind else None
 
 
-def minigrid_view(task: Task, env: gym.Env[Any, Any]) -> View:
+def observe_minigrid(env: gym.Env[Any, Any], task: Task) -> View:
     """A snapshot of a MiniGrid environment's state as it is now.
 
     Raises:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lvlm2p.envs.minigrid.canonical import (
     DYNAMIC_OBSTACLES_SYMMETRIES,
@@ -16,7 +15,7 @@ from lvlm2p.envs.minigrid.canonical import (
     fetch_question,
     go_to_door_question,
 )
-from lvlm2p.envs.minigrid.describe import describe_minigrid, scene_of
+from lvlm2p.envs.minigrid.describe import describe_minigrid, ground_truth_of
 from lvlm2p.envs.minigrid.draw import draw_minigrid
 from lvlm2p.envs.minigrid.planner import plan_beside, plan_facing, plan_reaching
 from lvlm2p.envs.minigrid.planner_obstacles import plan_among_obstacles
@@ -29,14 +28,9 @@ from lvlm2p.envs.minigrid.state import (
     OBJECTS,
     Snapshot,
     decode_state,
-    minigrid_view,
+    observe_minigrid,
 )
-from lvlm2p.envs.task import Action, Plan, Task
-
-if TYPE_CHECKING:
-    import gymnasium as gym
-
-    from lvlm2p.envs.view import View
+from lvlm2p.envs.task import Action, Plan, Task, View
 
 LEFT = Action("left", 0, "turn left by 90 degrees, staying in the same cell")
 RIGHT = Action("right", 1, "turn right by 90 degrees, staying in the same cell")
@@ -109,22 +103,16 @@ def _go_to_door_plan(view: View) -> Plan:
     return plan_beside(state, door(state, view.mission), "done")
 
 
-def _lava_gap_scene(view: View) -> dict[str, Any]:
-    return scene_of(view, goal_cells)
+def _lava_gap_ground_truth(view: View) -> dict[str, Any]:
+    return ground_truth_of(view, goal_cells)
 
 
-def _fetch_scene(view: View) -> dict[str, Any]:
-    return scene_of(view, things)
+def _fetch_ground_truth(view: View) -> dict[str, Any]:
+    return ground_truth_of(view, things)
 
 
-def _go_to_door_scene(view: View) -> dict[str, Any]:
-    return scene_of(view, door)
-
-
-def _look(name: str, env: gym.Env[Any, Any]) -> View:
-    from lvlm2p.envs.registry import task_named
-
-    return minigrid_view(task_named(name), env)
+def _go_to_door_ground_truth(view: View) -> dict[str, Any]:
+    return ground_truth_of(view, door)
 
 
 def _task(name: str, env_id: str, actions: tuple[Action, ...], rules: str, **more: Any) -> Task:
@@ -133,7 +121,7 @@ def _task(name: str, env_id: str, actions: tuple[Action, ...], rules: str, **mor
         env_ids=(env_id,),
         actions=actions,
         rules=SEEN + rules,
-        look=partial(_look, name),
+        observe=observe_minigrid,
         draw=draw_minigrid,
         target=target_in,
         describe=describe_minigrid,
@@ -148,7 +136,7 @@ LAVA_GAP = _task(
     "The orange cells with dark waves are lava; a strip of them crosses the room and has one gap. "
     "The green cell is the goal. Reach the goal in as few actions as you can. Moving onto lava "
     "ends the episode in failure. Moving against a wall does nothing.",
-    scene=_lava_gap_scene,
+    ground_truth=_lava_gap_ground_truth,
     planner=_lava_gap_plan,
 )
 
@@ -161,9 +149,9 @@ DYNAMIC_OBSTACLES = _task(
     "Reach the goal in as few actions as you can. Choosing to move forward while a ball or a wall "
     "is directly in front of you ends the episode in failure, even if the ball moves away; "
     "turning is always safe.",
-    scene=_lava_gap_scene,
+    ground_truth=_lava_gap_ground_truth,
     planner=plan_among_obstacles,
-    still=False,
+    deterministic=False,
     symmetries=DYNAMIC_OBSTACLES_SYMMETRIES,
     canonical=dynamic_obstacles_question,
 )
@@ -176,7 +164,7 @@ FETCH = _task(
     "names one by colour and kind. Stand in a cell next to it, facing it, and pick it up, in as "
     "few actions as you can. Picking up any other object ends the episode in failure. Moving "
     "against a wall or an object does nothing.",
-    scene=_fetch_scene,
+    ground_truth=_fetch_ground_truth,
     planner=_fetch_plan,
     symmetries=FETCH_SYMMETRIES,
     canonical=fetch_question,
@@ -190,7 +178,7 @@ GO_TO_DOOR = _task(
     "one by its colour. Walk to the cell inside the room that is right beside that door and then "
     "choose done, in as few actions as you can; the direction you face does not matter. Choosing "
     "done anywhere else ends the episode in failure. Moving against a wall or a door does nothing.",
-    scene=_go_to_door_scene,
+    ground_truth=_go_to_door_ground_truth,
     planner=_go_to_door_plan,
     symmetries=GO_TO_DOOR_SYMMETRIES,
     canonical=go_to_door_question,

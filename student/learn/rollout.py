@@ -44,6 +44,7 @@ class Rollout:
     """After the last step: where the next rollout begins."""
     episode_returns: list[float]
     episode_lengths: list[int]
+    episode_successes: list[bool]
 
 
 @torch.no_grad()
@@ -82,6 +83,7 @@ def collect(
     last_states: list[tuple[int, int, Numbers, Numbers]] = []  # of episodes that time cut short
     episode_returns: list[float] = []
     episode_lengths: list[int] = []
+    episode_successes: list[bool] = []
 
     for t in range(steps):
         if stop.is_set():
@@ -108,6 +110,7 @@ def collect(
         if len(step.ended):
             episode_returns += step.returns.tolist()
             episode_lengths += step.lengths.tolist()
+            episode_successes += step.successes.tolist()
             if step.truncated.any():
                 final = zip(step.ended, *encoder(step.final_obs), strict=True)
                 last_states += [(t, i, c, w) for i, c, w in final if step.truncated[i]]
@@ -153,6 +156,7 @@ def collect(
         observation=observation,
         episode_returns=episode_returns,
         episode_lengths=episode_lengths,
+        episode_successes=episode_successes,
     )
 
 

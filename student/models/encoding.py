@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from lvlm2p.envs import Observation
+    from lvlm2p.envs import Observation, ObservationSpace
 
 Numbers = NDArray[np.int16]
 
@@ -76,10 +76,10 @@ class Encoder:
         What is carried is shown where the agent is, as MiniGrid's own partial view does it; where
         there is no agent, behind the last cell.
         """
-        n = len(observation.grid)
+        n = len(observation.values)
         carried = np.zeros((n, 3), np.uint8)
         carried[:, :2] = observation.carrying
-        grid = observation.grid.reshape(n, -1, 3)
+        grid = observation.values.reshape(n, -1, 3)
         # behind the last cell: what is carried, then nothing (for what is outside the grid)
         cells = cell_numbers(np.concatenate([grid, carried[:, None]], axis=1))
         if self._places is not None:
@@ -88,6 +88,19 @@ class Encoder:
             cells = np.concatenate([cells, np.zeros((n, 1), np.int16)], axis=1)
             cells = np.take_along_axis(cells, self._places[agent * 4 + direction], axis=1)
         return cells, np.stack([word_numbers(mission) for mission in observation.mission])
+
+
+def encoder_for(space: ObservationSpace) -> Encoder:
+    """The encoder of an observation space.
+
+    Raises:
+        UserError: it is no grid.
+    """
+    from lvlm2p.envs import UserError
+
+    if space.kind != "grid":
+        raise UserError(f"no network reads {space.kind} observations yet, only grids.")
+    return Encoder(space.shape[0], space.shape[1], centred=space.has_agent)
 
 
 def _centred_places(width: int, height: int) -> NDArray[Any]:

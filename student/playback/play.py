@@ -140,18 +140,18 @@ def watch(
         chances = student.probabilities(observation)[0]
         actions.append(int(chances.argmax()))
         shown = by_name(view.task, [float(p) for p in chances])
-        if not view.task.still or view.key not in seen:
+        if not view.task.deterministic or view.key not in seen:
             advice = None if teacher is None else _advice(teacher, view)
             taken = name_of(view.task, actions[-1])
             yield Moment(view, label, len(actions), shown, advice, taken), None
-        circling = view.task.still and view.key in seen
+        circling = view.task.deterministic and view.key in seen
         seen.add(view.key)
         step = env.step(actions[-1:])
         observation = step.obs
         if len(step.ended):
             break
     env.restore(_moment(env, number, actions))  # the last state, which the next episode replaced
-    ending = Episode(bool(step.returns[0] > 0), float(step.returns[0]), len(actions))
+    ending = Episode(bool(step.successes[0]), float(step.returns[0]), len(actions))
     how = _how(ending, circling, bool(step.terminated[0]))
     view = env.views()[0]
     env.close()

@@ -34,7 +34,7 @@ FINAL_SEED = 2**41
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Episodes and their means. Success: the return is above 0, as it is in MiniGrid."""
+    """Episodes and their means. What a success is, ``Task.success`` says."""
 
     success: float
     mean_return: float
@@ -78,19 +78,22 @@ def evaluate(
     done = np.zeros(n, np.int64)
     env = VectorEnv(env_id, n, seed)
     observation = env.reset()
-    results: dict[tuple[int, int], tuple[float, int]] = {}
+    results: dict[tuple[int, int], tuple[float, int, bool]] = {}
     while (done < quota).any():
         if stop is not None and stop.is_set():
             raise Stopped
         step = env.step(policy(observation, env, done < quota))
         observation = step.obs
-        for i, total, length in zip(step.ended, step.returns, step.lengths, strict=True):
+        ended = zip(step.ended, step.returns, step.lengths, step.successes, strict=True)
+        for i, total, length, success in ended:
             if done[i] < quota[i]:
-                results[int(done[i]), int(i)] = float(total), int(length)
+                results[int(done[i]), int(i)] = float(total), int(length), bool(success)
                 done[i] += 1
-    returns, lengths = zip(*(results[episode] for episode in sorted(results)), strict=True)
+    returns, lengths, successes = zip(
+        *(results[episode] for episode in sorted(results)), strict=True
+    )
     return Evaluation(
-        success=float(np.mean(np.array(returns) > 0)),
+        success=float(np.mean(successes)),
         mean_return=float(np.mean(returns)),
         mean_length=float(np.mean(lengths)),
         returns=returns,

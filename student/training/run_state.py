@@ -15,7 +15,7 @@ from lvlm2p.envs import VectorEnv
 from lvlm2p.student.config import WHO_IS_ASKED
 from lvlm2p.student.learn.labels import LabelBuffer
 from lvlm2p.student.learn.optimise import make_optimizer
-from lvlm2p.student.models.encoding import MISSION_LENGTH, Encoder
+from lvlm2p.student.models.encoding import MISSION_LENGTH, encoder_for
 from lvlm2p.student.models.policy import Network
 from lvlm2p.student.training import checkpoint
 from lvlm2p.student.training.metrics import Metrics
@@ -35,7 +35,7 @@ class Saved(BaseModel, extra="forbid"):
 
     frames: int
     seconds: float
-    episodes: list[tuple[float, int]]
+    episodes: list[tuple[float, int, bool]]
     teacher_return: float | None
     caught_up_at: int | None
     counts: Counts
@@ -52,8 +52,7 @@ class Run:
     def __init__(self, config: TrainConfig, teacher: Teacher | None) -> None:
         self.config, self.teacher = config, teacher
         self.env = VectorEnv(config.env, config.n_envs, config.seed)
-        width, height, _ = self.env.grid_shape
-        self.encoder = Encoder(width, height, centred=self.env.task.symbols is None)
+        self.encoder = encoder_for(self.env.space)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.network = Network(self.encoder.cells, self.env.n_actions, config.hidden)
@@ -68,7 +67,7 @@ class Run:
             self._counted = copy(teacher.counts)
         self.frames = 0
         self.seconds = 0.0
-        self.episodes: deque[tuple[float, int]] = deque(maxlen=RECENT)
+        self.episodes: deque[tuple[float, int, bool]] = deque(maxlen=RECENT)
         self.teacher_return = config.teacher_return
         self.caught_up_at: int | None = None
         self.earlier = Counts()

@@ -148,7 +148,14 @@ def _train(run: Run, metrics: Metrics, bar: Progress, stop: threading.Event) -> 
 
         before, run.frames = run.frames, run.frames + len(rollout.actions)
         run.observation = rollout.observation
-        run.episodes.extend(zip(rollout.episode_returns, rollout.episode_lengths, strict=True))
+        run.episodes.extend(
+            zip(
+                rollout.episode_returns,
+                rollout.episode_lengths,
+                rollout.episode_successes,
+                strict=True,
+            )
+        )
         run.seconds = time.monotonic() - started
         row = {"frames": run.frames, "distill/lambda": weight, **losses, **_described(run)}
         row["timing/frames_per_second"] = (run.frames - before) / (time.monotonic() - begun)
@@ -175,11 +182,11 @@ def _due(every: int, before: int, after: int) -> bool:
 def _described(run: Run) -> dict[str, Any]:
     row: dict[str, Any] = {"timing/seconds": run.seconds}
     if run.episodes:
-        returns, lengths = np.array(run.episodes).T
+        returns, lengths, successes = np.array(run.episodes).T
         row |= {
             "charts/episodic_return": float(returns.mean()),
             "charts/episodic_length": float(lengths.mean()),
-            "charts/success": float((returns > 0).mean()),
+            "charts/success": float(successes.mean()),
         }
     if run.book is not None:
         labelled = run.book.states["labelled"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from lvlm2p.envs import View, make_env, view_of
+from lvlm2p.envs import Episode, Task, View, make_env, task_for, view_of
 from lvlm2p.teachers.evaluation import intervals
 from lvlm2p.teachers.evaluation.measures import choice
 from lvlm2p.teachers.evaluation.questions import Questioner, Tick
@@ -21,13 +21,23 @@ How = Literal["argmax", "sampled"]
 
 
 @dataclass
-class _Episode:
+class _Playing:
     env: gym.Env[Any, Any]
     rng: np.random.Generator
-    episode_return: float = 0.0
+    total_return: float = 0.0
     length: int = 0
     unanswered: int = 0
-    over: bool = False
+    terminated: bool = False
+    truncated: bool = False
+
+    @property
+    def over(self) -> bool:
+        return self.terminated or self.truncated
+
+    def succeeds(self, task: Task) -> bool:
+        """Whether ``task`` counts it as a success, now that it is over."""
+        ended = Episode(self.total_return, self.length, self.terminated, self.truncated)
+        return task.success(ended)
 
 
 def act(
@@ -41,8 +51,8 @@ def act(
     """Play ``episodes`` in step, so that the teacher is asked about all of them at once.
 
     Episode i starts from the same state for every teacher and ``how``. Where there is no label, a
-    uniformly random action is taken and counted; equally probable actions are drawn from. Success
-    is a positive return.
+    uniformly random action is taken and counted; equally probable actions are drawn from. What a
+    success is, the task says.
     """
     if episodes == 0:
         return None
@@ -56,17 +66,17 @@ def act(
             tick(sum(episode.over for episode in running), episodes)
     for episode in running:
         episode.env.close()
-    return _summary(running)
+    return _summary(running, task_for(env_id))
 
 
-def _start(env_id: str, seed: int, index: int) -> _Episode:
+def _start(env_id: str, seed: int, index: int) -> _Playing:
     root = np.random.SeedSequence([seed, index])
     env = make_env(env_id)
     env.reset(seed=int(root.generate_state(1)[0] >> 1))
-    return _Episode(env, np.random.default_rng(root.spawn(1)[0]))
+    return _Playing(env, np.random.default_rng(root.spawn(1)[0]))
 
 
-def _step(episode: _Episode, view: View, answer: Answer, how: How) -> None:
+def _step(episode: _Playing, view: View, answer: Answer, how: How) -> None:
     names = view.task.action_names
     if not isinstance(answer, Label):
         episode.unanswered += 1
@@ -75,16 +85,15 @@ def _step(episode: _Episode, view: View, answer: Answer, how: How) -> None:
         p = np.array([[answer.probabilities[name] for name in names]])
         name = str(episode.rng.choice(names, p=(choice(p) if how == "argmax" else p)[0]))
     action = view.task.action_named(name)
-    _, reward, terminated, truncated, _ = episode.env.step(action.index)
-    episode.episode_return += float(reward)
+    _, reward, episode.terminated, episode.truncated, _ = episode.env.step(action.index)
+    episode.total_return += float(reward)
     episode.length += 1
-    episode.over = terminated or truncated
 
 
-def _summary(episodes: list[_Episode]) -> Acting:
-    returns = np.array([episode.episode_return for episode in episodes])
+def _summary(episodes: list[_Playing], task: Task) -> Acting:
+    returns = np.array([episode.total_return for episode in episodes])
     lengths = np.array([episode.length for episode in episodes], dtype=np.float64)
-    success = intervals.proportion(returns > 0)
+    success = intervals.proportion(np.array([episode.succeeds(task) for episode in episodes]))
     episode_return, length = intervals.mean(returns), intervals.mean(lengths)
     assert success and episode_return and length, "at least one episode"
     return Acting(

@@ -24,8 +24,8 @@ def judge(analysis: Mapping[str, Any], view: View) -> dict[str, bool]:
     Where several targets count (two balls of the right colour), any of them is right, but row and
     column must be of the same one. Fields that the true scene does not have are left out.
     """
-    assert view.task.scene is not None
-    scene = view.task.scene(view)
+    assert view.task.ground_truth is not None
+    scene = view.task.ground_truth(view)
     right = {
         field: _plain(analysis.get(field)) == _plain(scene[field])
         for field in FIELDS
@@ -51,7 +51,7 @@ def score_analyses(
     told = [
         (index, judge(label.analysis, view))
         for index, (label, view) in enumerate(zip(labels, views, strict=True))
-        if label.analysis is not None and view.task.scene is not None
+        if label.analysis is not None and view.task.ground_truth is not None
     ]
     if not told:
         return None

@@ -229,7 +229,9 @@ def _sampled(config: LabelConfig, env_id: str) -> list[View]:
     wanted = config.states or DEFAULT_STATES
 
     def tell(found: int, frames: int) -> None:
-        more = "--all-states lists every reachable one, and " if task_for(env_id).still else ""
+        more = (
+            "--all-states lists every reachable one, and " if task_for(env_id).deterministic else ""
+        )
         say(
             f"only {found:,} distinct states of {env_id} were found in {frames:,} frames of "
             f"{config.policy} play, not {wanted:,}: {more}another --policy or --seed may find more"

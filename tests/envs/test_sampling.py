@@ -26,8 +26,8 @@ def test_the_seed_decides(env_id: str, policy: Policy) -> None:
 @pytest.mark.parametrize("env_id", covered_ids())
 def test_drawn_states_are_ones_in_which_the_episode_goes_on(env_id: str) -> None:
     for view in sample_states(env_id, 40, 0, "mixed"):
-        assert view.task.scene is not None
-        scene = view.task.scene(view)
+        assert view.task.ground_truth is not None
+        scene = view.task.ground_truth(view)
         agent = [scene["agent_row"], scene["agent_column"]]
         assert agent not in scene["targets"]
         assert view.carrying is None

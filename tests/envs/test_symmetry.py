@@ -70,8 +70,8 @@ def test_representatives_are_states_that_the_environment_builds(env_id: str) -> 
         state, original = decode_state(representative.state), decode_state(view.state)
         kinds = sorted(state.cells[::3])
         assert len(kinds) == len(original.cells[::3])
-        assert view.task.scene is not None
-        scene = view.task.scene(representative)
+        assert view.task.ground_truth is not None
+        scene = view.task.ground_truth(representative)
         assert scene["target_row"] is not None
         if "GoToDoor" in env_id:
             assert kinds == sorted(original.cells[::3])
@@ -140,7 +140,7 @@ def test_symmetries_of_any_task_are_searched() -> None:
 
     swap = Symmetry("mirror", apply, {"west": "east", "east": "west"})
     actions = (Action("west", 0, "go west"), Action("east", 1, "go east"))
-    task = Task("line", (), actions, "", lambda env: view, planner=planner, symmetries=(swap,))
+    task = Task("line", (), actions, "", planner=planner, symmetries=(swap,))
     view = View(task, b"\x05", "")
     representative, back = canonical(view)
     assert representative.state == b"\x01"
@@ -160,7 +160,7 @@ def test_endless_symmetries_are_refused() -> None:
         return View(view.task, view.state + b"x", "")
 
     grows = (Symmetry("grow", apply),)
-    task = Task("g", (), (Action("a", 0, "a"),), "", lambda env: view, symmetries=grows)
+    task = Task("g", (), (Action("a", 0, "a"),), "", symmetries=grows)
     view = View(task, b"", "")
     with pytest.raises(UserError, match="symmetric images"):
         canonical(view)

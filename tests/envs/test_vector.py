@@ -41,7 +41,7 @@ def test_stepping_equals_minigrids_own(env_id: str) -> None:
     rng = np.random.default_rng(1)
     for t in range(STEPS):
         for i, view in enumerate(ours.views()):
-            np.testing.assert_array_equal(seen.grid[i], expected[i]["image"])
+            np.testing.assert_array_equal(seen.values[i], expected[i]["image"])
             assert seen.mission[i] == expected[i]["mission"]
             if t % 20 == 0:
                 assert view == view_of(theirs[i])
@@ -57,7 +57,7 @@ def test_stepping_equals_minigrids_own(env_id: str) -> None:
             if terminated or truncated:
                 k = len(ended)
                 ended.append(i)
-                np.testing.assert_array_equal(step.final_obs.grid[k], observed["image"])
+                np.testing.assert_array_equal(step.final_obs.values[k], observed["image"])
                 assert step.final_obs.mission[k] == observed["mission"]
                 assert (step.returns[k], step.lengths[k]) == (totals[i], lengths[i])
                 totals[i], lengths[i] = 0.0, 0
@@ -164,7 +164,7 @@ def test_rooms_with_doors_are_minigrids_own(size: int) -> None:
 
 def equal(a: Observation, b: Observation) -> bool:
     return (
-        np.array_equal(a.grid, b.grid)
+        np.array_equal(a.values, b.values)
         and np.array_equal(a.carrying, b.carrying)
         and a.mission == b.mission
     )
@@ -196,17 +196,17 @@ def test_seeds_decide_every_episode_and_differ_between_environments() -> None:
     a, b = (VectorEnv("MiniGrid-GoToDoor-8x8-v0", 4, 5).reset() for _ in range(2))
     other = VectorEnv("MiniGrid-GoToDoor-8x8-v0", 4, 6).reset()
     assert equal(a, b) and not equal(a, other)
-    assert len({grid.tobytes() for grid in a.grid}) == 4
+    assert len({grid.tobytes() for grid in a.values}) == 4
 
 
 def test_observations_belong_to_the_caller() -> None:
     vector = VectorEnv("MiniGrid-LavaGapS5-v0", 2, 0)
     first = vector.reset()
-    before = first.grid.copy()
+    before = first.values.copy()
     vector.step([1, 1])
-    np.testing.assert_array_equal(first.grid, before)
-    first.grid[:] = 0
-    assert vector.observe().grid.any()
+    np.testing.assert_array_equal(first.values, before)
+    first.values[:] = 0
+    assert vector.observe().values.any()
 
 
 def test_many_episodes_go_beyond_one_block_of_seeds() -> None:

@@ -28,8 +28,8 @@ ALL = [
 
 
 def scene_of(view: View) -> dict[str, Any]:
-    assert view.task.scene is not None
-    return dict(view.task.scene(view))
+    assert view.task.ground_truth is not None
+    return dict(view.task.ground_truth(view))
 
 
 @pytest.mark.parametrize("example", ALL)

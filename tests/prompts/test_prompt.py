@@ -222,7 +222,7 @@ def own_task(**more: Any) -> Task:
         env_ids=("Lights-*",),
         actions=lights,
         rules="Go when it is green.",
-        look=lambda env: pytest.fail("not needed"),
+        observe=lambda env, task: pytest.fail("not needed"),
         **more,
     )
 
@@ -244,7 +244,7 @@ def test_a_users_task_needs_no_examples(elicit: Elicit) -> None:
 
 
 def test_a_users_task_with_a_scene_is_analysed_first() -> None:
-    prompt = load_prompt("two-turn", own_task(scene=lambda view: {}))
+    prompt = load_prompt("two-turn", own_task(ground_truth=lambda view: {}))
     assert [question.kind for question in prompt.questions] == ["analysis", "stated"]
     assert "Rows are counted" in text_of(prompt)
 

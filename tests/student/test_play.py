@@ -67,7 +67,7 @@ class Stubborn(Teacher):
 def always(env_id: str, action: int) -> Student:
     """A student that always takes one action of the environment, with probability near 1."""
     env = VectorEnv(env_id, 1, 0)
-    width, height, _ = env.grid_shape
+    width, height, _ = env.space.shape
     encoder = Encoder(width, height)
     network = Network(encoder.cells, env.n_actions, 8)
     with torch.no_grad():
@@ -89,7 +89,7 @@ def config(tmp_path: Path, **more: object) -> PlayConfig:
 
 def saved(tmp_path: Path, env_id: str) -> None:
     env = VectorEnv(env_id, 1, 0)
-    width, height, _ = env.grid_shape
+    width, height, _ = env.space.shape
     encoder = Encoder(width, height)
     torch.manual_seed(0)
     Student(env_id, Network(encoder.cells, env.n_actions, 8), encoder).save(tmp_path)
@@ -133,8 +133,8 @@ def test_the_last_state_is_shown_and_not_the_next_episode(tmp_path: Path) -> Non
 
 
 def place(view: View) -> list[int]:
-    assert view.task.scene is not None
-    scene = view.task.scene(view)
+    assert view.task.ground_truth is not None
+    scene = view.task.ground_truth(view)
     return [scene["agent_row"], scene["agent_column"]]
 
 

@@ -89,9 +89,9 @@ class Planted(Teacher):
         )
 
     def _analysis(self, view: View) -> dict[str, Any] | None:
-        if not self.sees or view.task.scene is None:
+        if not self.sees or view.task.ground_truth is None:
             return None
-        scene = dict(view.task.scene(view))
+        scene = dict(view.task.ground_truth(view))
         scene.pop("targets", None)
         if luck(view, self.name + "sees") >= self.sees:
             scene["target_row"] = 1 + scene["target_row"] % 4

@@ -2,8 +2,8 @@
 
 An environment is reset, and its agent set on free cells in any direction: that covers every state
 that random or expert play can reach, near the goal as often as far from it. Truth comes from the
-task itself (``Task.scene``, ``Task.planner``), pictures from ``View.image``: each is cut into
-32-pixel tiles, and a state is stored as the numbers of its distinct tiles.
+task itself (``Task.ground_truth``, ``Task.planner``), pictures from ``View.image``: each is cut
+into 32-pixel tiles, and a state is stored as the numbers of its distinct tiles.
 
 Held out are *layouts* (everything but the agent and the mission), never single states: one in ten
 by its hash; of LavaGap, which has few layouts, the gaps that :func:`held_out_gap` names. Because
@@ -224,8 +224,8 @@ class Numbers(dict[Any, int]):
 def facts_of(view: View, missions: Numbers, ahead: Numbers, use: int) -> list[int]:
     """A row of :data:`FACTS`."""
     task = view.task
-    assert task.scene is not None
-    scene = task.scene(view)
+    assert task.ground_truth is not None
+    scene = task.ground_truth(view)
     best = task.plan(view).actions
     return [
         TASKS.index(task.name),

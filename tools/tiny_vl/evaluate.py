@@ -38,8 +38,8 @@ def held_out_views(task: str, side: int, n: int, seed: int = SEED) -> list[View]
 
 def scene_right(view: View, said: dict[str, Any]) -> tuple[bool, bool]:
     """Whether the five fields of an analysis are all right, and whether ``ahead`` is."""
-    assert view.task.scene is not None
-    truth = view.task.scene(view)
+    assert view.task.ground_truth is not None
+    truth = view.task.ground_truth(view)
     agent = all(said[name] == truth[name] for name in FIELDS[:3])
     target = [said["target_row"], said["target_column"]] in truth["targets"]
     return agent and target, said["ahead"] == truth["ahead"]

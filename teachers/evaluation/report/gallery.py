@@ -94,7 +94,7 @@ def _answer(case: Case, answer: Answer, teacher: int, pool: TextPool) -> dict[st
             field: visible(str(value)) if isinstance(value, str) else value
             for field, value in answer.analysis.items()
         }
-        if case.view.task.scene is not None:
+        if case.view.task.ground_truth is not None:
             data["told"] = judge(answer.analysis, case.view)
     return data
 

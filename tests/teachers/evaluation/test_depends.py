@@ -83,8 +83,8 @@ class TestAnalysis:
         env = make_env(ENVS[1])
         env.reset(seed=0)
         view = view_of(env)
-        assert view.task.scene is not None
-        scene = dict(view.task.scene(view))
+        assert view.task.ground_truth is not None
+        scene = dict(view.task.ground_truth(view))
         scene.pop("targets")
         return view, scene
 
@@ -113,8 +113,8 @@ class TestAnalysis:
 
     def test_any_of_several_targets_is_right_but_no_mixture(self) -> None:
         for view in views("MiniGrid-Fetch-8x8-N3-v0", 200):
-            assert view.task.scene is not None
-            targets = view.task.scene(view)["targets"]
+            assert view.task.ground_truth is not None
+            targets = view.task.ground_truth(view)["targets"]
             rows = {row for row, _ in targets}
             columns = {column for _, column in targets}
             if len(rows) > 1 and len(columns) > 1:

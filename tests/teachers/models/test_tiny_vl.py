@@ -126,7 +126,7 @@ def test_training_sees_the_pictures_that_a_teacher_sees(task: str) -> None:
     for view, grid, fact in zip(views, grids, facts, strict=True):
         rows = [np.hstack([pictures[number] for number in row]) for row in grid]
         assert np.array_equal(np.vstack(rows), view.image())
-        scene = view.task.scene(view) if view.task.scene else {}
+        scene = view.task.ground_truth(view) if view.task.ground_truth else {}
         assert list(fact[2:4]) == [scene["agent_row"], scene["agent_column"]]
         assert ahead[fact[7]] == scene["ahead"]
         assert missions[fact[1]] == view.mission

@@ -1,7 +1,7 @@
 """What a teacher must know of a family of environments, and one state as a teacher sees it.
 
-A :class:`Task` is plain data plus a few functions (docs/tasks.md). A :class:`View` is made at every
-step, so it holds four references; the key is hashed and the picture drawn only when it is asked for.
+A :class:`Task` is plain data plus a few functions (docs/tasks.md). A :class:`View` is made at each
+step, so it holds four references: the key is hashed and the picture drawn when somebody asks.
 """
 
 from __future__ import annotations

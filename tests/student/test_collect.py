@@ -116,7 +116,8 @@ def test_episodes_are_counted_when_they_end() -> None:
     rollout = collected([0], [script])
     assert rollout.episode_returns == [1.5, -1.0]
     assert rollout.episode_lengths == [2, 1]
-    assert rollout.observation.grid[:, 0, 0, 0].tolist() == [1]  # where the next one begins
+    assert rollout.episode_successes == [True, False]
+    assert rollout.observation.values[:, 0, 0, 0].tolist() == [1]  # where the next one begins
 
 
 # ---------------------------------------------------------------- whose actions

@@ -31,7 +31,7 @@ from tests.support.store import FakeTeacher
 ENV_ACTIONS = 4
 
 
-def _never(env: object) -> View:
+def _never(env: object, task: Task) -> View:
     raise AssertionError("the views are written in the script")
 
 
@@ -40,7 +40,7 @@ TASK = Task(
     env_ids=("Table-v0",),
     actions=(Action("stay", 2, "."), Action("go", 0, "."), Action("turn", 3, ".")),
     rules=".",
-    look=_never,
+    observe=_never,
 )
 
 
@@ -141,6 +141,7 @@ def rollout_of(frames: Sequence[Frame], rows: Sequence[int] = ()) -> Rollout:
         observation=nothing,
         episode_returns=[],
         episode_lengths=[],
+        episode_successes=[],
     )
 
 
@@ -209,7 +210,7 @@ def see(states: Sequence[int]) -> Observation:
 
 def encode(observation: Observation) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
     """The state's number is the only cell, and the mission has one word."""
-    cells = observation.grid[:, 0, 0, :1].astype(np.int16)
+    cells = observation.values[:, 0, 0, :1].astype(np.int16)
     return cells, np.ones((len(cells), 1), np.int16)
 
 
@@ -250,6 +251,7 @@ class ScriptedEnv:
             final_obs=see([steps[i].state for i in ended]),
             returns=np.array([total for total, _ in finished], np.float64),
             lengths=np.array([length for _, length in finished], np.int64),
+            successes=np.array([total > 0 for total, _ in finished], np.bool_),
         )
 
 

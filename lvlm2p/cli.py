@@ -11,6 +11,7 @@ import itertools
 import json as jsonlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -44,7 +45,7 @@ def evaluate(argv: Argv) -> None:
     config, json = parse("evaluate", EvaluateConfig, argv)
     from lvlm2p.teachers.evaluation import evaluate as run
 
-    report = run(config, config.load_teacher)
+    report = run(config, partial(config.load_teacher, budget=config.new_budget()))
     show(report.as_json(), report.summary(), json)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from lvlm2p.student.learn.ask import parse_ask
-from lvlm2p.teachers.options import Asking
+from lvlm2p.teachers.options import TeacherOptions
 
 if TYPE_CHECKING:
     from lvlm2p.teachers import Teacher
@@ -39,7 +39,7 @@ BY_ALGORITHM: dict[str, dict[str, Any]] = {
 }
 
 
-class TrainConfig(Asking):
+class TrainConfig(TeacherOptions):
     """Options of ``lvlm2p train``."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, validate_default=True)

@@ -31,6 +31,8 @@ from .registry import available as available
 from .registry import load_teacher as load_teacher
 from .store.store import LabelStore as LabelStore
 from .store.store import default_store_path as default_store_path
+from .teacher import CostEstimate as CostEstimate
 from .teacher import Counts as Counts
 from .teacher import Teacher as Teacher
+from .wrappers.base import TeacherWrapper as TeacherWrapper
 from .wrappers.stored import StoredTeacher as StoredTeacher

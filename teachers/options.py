@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 if TYPE_CHECKING:
     from lvlm2p.teachers.budget import Budget
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Elicit = Literal["stated", "logprobs", "votes", "choice"]
 
 
-class Asking(BaseModel):
+class TeacherOptions(BaseModel):
     """Options of ``train``, ``evaluate`` and ``label`` about the teacher and its answers."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
@@ -55,8 +55,6 @@ class Asking(BaseModel):
     retry_failures: bool = False
     """Ask again about states whose answer was paid for and of no use."""
 
-    _budget: Any = PrivateAttr(default=None)
-
     @model_validator(mode="after")
     def _nobody_has_options(self) -> Self:
         if getattr(self, "teacher", None) == "none" and self.teacher_args:
@@ -64,8 +62,12 @@ class Asking(BaseModel):
             raise ValueError(f"{given} says how a teacher answers, and there is --teacher none")
         return self
 
-    def load_teacher(self, name: str, sample: int = 0) -> Teacher:
+    def load_teacher(self, name: str, sample: int = 0, budget: Budget | None = None) -> Teacher:
         """The teacher ``name`` behind the store, with these options.
+
+        Args:
+            sample: see :func:`lvlm2p.teachers.load_teacher`.
+            budget: one that other teachers share; None: :meth:`new_budget`.
 
         Raises:
             teachers.errors.UserError: an unknown name or option, or a store that can't be used.
@@ -81,7 +83,7 @@ class Asking(BaseModel):
             store=LabelStore(self.store),
             offline=self.offline,
             on_miss=self.on_miss,
-            budget=self._shared_budget(),
+            budget=budget or self.new_budget(),
             symmetry=self.symmetry,
             sample=sample,
             retry_failures=self.retry_failures,
@@ -120,19 +122,20 @@ class Asking(BaseModel):
         return {**options, **self.teacher_args}
 
     def _ledger(self) -> Path | None:
-        """Where what was spent is kept for the next process; None: each has a budget of its own."""
+        """Where what was spent is kept for the next process; None: nowhere."""
         return None
 
-    def _shared_budget(self) -> Budget | None:
-        """One budget for all the teachers of a command, however many are loaded.
+    def new_budget(self) -> Budget | None:
+        """What may be spent, less what a ledger says was spent already; None: there is no limit.
 
         Where there is a ledger, also what is spent without a limit counts: one may come later.
+
+        Raises:
+            teachers.errors.RunError: the ledger can't be read.
         """
         from lvlm2p.teachers.budget import Budget
 
-        limited = self.budget_usd is not None or self.budget_calls is not None
         ledger = self._ledger()
-        if self._budget is None and (limited or ledger is not None):
-            self._budget = Budget(usd=self.budget_usd, calls=self.budget_calls, ledger=ledger)
-        budget: Budget | None = self._budget
-        return budget
+        if self.budget_usd is None and self.budget_calls is None and ledger is None:
+            return None
+        return Budget(usd=self.budget_usd, calls=self.budget_calls, ledger=ledger)

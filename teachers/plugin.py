@@ -20,14 +20,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lvlm2p.teachers.errors import ConfigError
 from lvlm2p.teachers.label import Elicitation
 
 if TYPE_CHECKING:
     from lvlm2p.teachers.budget import Budget
+    from lvlm2p.teachers.teacher import Teacher
 
 
 class Journal(Protocol):
@@ -59,11 +61,31 @@ class Context:
         budget: asked before each call; None: no limit.
         sample: which sample of the teacher's answers this run wants. 0 is the usual one; another
             number asks afresh, for measuring how consistent a teacher is.
+        loader: what :meth:`load` calls, with a name and its ``options``; None: it can't be called.
     """
 
     journal: Journal | None = None
     budget: Budget | None = None
     sample: int = 0
+    loader: Callable[..., Teacher] | None = None
+
+    def load(self, name: str, options: Mapping[str, object] | None = None) -> Teacher:
+        """Another teacher for the one that is being built to ask, e.g. a member of an ensemble.
+
+        It has the same store, budget, sample and way of going offline, and its answers are stored
+        under its own fingerprint. Whoever loads it enters its fingerprint into the own one, and
+        closes it.
+
+        Raises:
+            UserError: as :func:`lvlm2p.teachers.load_teacher`.
+            ConfigError: the teacher is not being built by ``load_teacher``.
+        """
+        if self.loader is None:
+            raise ConfigError(
+                f"the teacher {name!r} is to be loaded by a teacher that load_teacher did not "
+                "build: give its Context a loader, such as load_teacher itself"
+            )
+        return self.loader(name, options=options)
 
 
 @dataclass(frozen=True)

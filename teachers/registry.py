@@ -14,6 +14,7 @@ import difflib
 import importlib
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -89,23 +90,31 @@ def load_teacher(
     if offline and store is None:
         raise ConfigError("offline answers come from a label store alone: give one with --store")
     checked = _options(name, teacher_class, options or {})
-    teacher: Teacher = teacher_class.build(name, checked, Context(store, budget, sample))
+    asking: dict[str, Any] = {
+        "offline": offline,
+        "on_miss": on_miss,
+        "sample": sample,
+        "retry_failures": retry_failures,
+        "budget": budget,
+    }
+    loader = partial(load_teacher, store=store, **asking)
+    teacher = _build(teacher_class, name, checked, Context(store, budget, sample, loader))
     if store is not None:
         from lvlm2p.teachers.wrappers.stored import StoredTeacher
 
-        teacher = StoredTeacher(
-            teacher,
-            store,
-            offline=offline,
-            on_miss=on_miss,
-            sample=sample,
-            retry_failures=retry_failures,
-            budget=budget,
-        )
+        teacher = StoredTeacher(teacher, store, **asking)
     if symmetry == "canonical":
         from lvlm2p.teachers.wrappers.symmetric import CanonicalTeacher
 
         teacher = CanonicalTeacher(teacher)
+    return teacher
+
+
+def _build(teacher_class: Any, name: str, options: BaseModel, context: Context) -> Teacher:
+    try:
+        teacher: Teacher = teacher_class.build(name, options, context)
+    except RecursionError:
+        raise ConfigError(f"teacher {name!r} can't be built: it is a member of itself") from None
     return teacher
 
 

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from lvlm2p.envs import Task, View
 from lvlm2p.teachers.errors import Lvlm2pError, TeacherError
@@ -58,7 +58,7 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class CostEstimate:
     """What asking would take.
 
     ``states``: distinct questions not answered yet; ``calls``: to the model; ``seconds`` and
@@ -94,7 +94,7 @@ class Teacher(ABC):
 
     name: str
     counts: Counts
-    instant: ClassVar[bool] = False
+    instant: bool = False
     """Whether answers are computed here, at once and for free: they are stored a batch at a time,
     and nobody need wait for another process to compute them."""
 
@@ -134,12 +134,12 @@ class Teacher(ABC):
         answers: dict[int, Answer] = dict(checked_answers(self, views))
         return [answers[index] for index in range(len(views))]
 
-    def estimate(self, views: Sequence[View]) -> Estimate:
+    def estimate(self, views: Sequence[View]) -> CostEstimate:
         """What :meth:`ask` would take; a wrapper leaves out what it needs not ask."""
         states = len({view.key for view in views})
         if self.instant:
-            return Estimate(states, 0, usd=0.0)
-        return Estimate(states, states)
+            return CostEstimate(states, 0, usd=0.0)
+        return CostEstimate(states, states)
 
     def supports(self, task: Task) -> str | None:
         """Why this teacher can't advise on ``task``, in one sentence; None where it can."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ConfigDict, Field, field_validator
 
 from lvlm2p.teachers.errors import RunError, TeacherNotReadyError
-from lvlm2p.teachers.options import Asking
+from lvlm2p.teachers.options import TeacherOptions
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -27,7 +27,7 @@ HOLD_MS = 2_500
 """How long the end of an episode stays."""
 
 
-class PlayConfig(Asking):
+class PlayConfig(TeacherOptions):
     """Options of ``lvlm2p play``."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, validate_default=True)

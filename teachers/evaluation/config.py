@@ -6,10 +6,10 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from lvlm2p.teachers.options import Asking
+from lvlm2p.teachers.options import TeacherOptions
 
 
-class EvaluateConfig(Asking):
+class EvaluateConfig(TeacherOptions):
     """Which teachers, on which environments, how thoroughly, and where the report goes."""
 
     teacher: list[str] = Field(min_length=1)

@@ -17,7 +17,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from lvlm2p.teachers.errors import ConfigError, LabelFileError, Lvlm2pError, TeacherError
 from lvlm2p.teachers.label import Answer, Failure
-from lvlm2p.teachers.options import Asking
+from lvlm2p.teachers.options import TeacherOptions
 from lvlm2p.teachers.progress import say
 from lvlm2p.teachers.teacher import Counts, Teacher
 
@@ -35,7 +35,7 @@ VISITED = "visited.jsonl"
 """In a run's folder: the states that it has visited, one View as JSON a line."""
 
 
-class LabelConfig(Asking):
+class LabelConfig(TeacherOptions):
     """Which states to label, and where to."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)

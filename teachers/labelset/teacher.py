@@ -11,7 +11,7 @@ from lvlm2p.teachers.errors import ConfigError, LabelFileError, MissingLabelsErr
 from lvlm2p.teachers.label import Answer, Failure
 from lvlm2p.teachers.labelset.parquet import read_rows
 from lvlm2p.teachers.labelset.schema import from_row
-from lvlm2p.teachers.teacher import Counts, Estimate, Teacher
+from lvlm2p.teachers.teacher import CostEstimate, Counts, Teacher
 
 
 class LabelSetTeacher(Teacher):
@@ -66,9 +66,9 @@ class LabelSetTeacher(Teacher):
         """That of the teacher that made the labels."""
         return self._fingerprints.get(task.name, "none")
 
-    def estimate(self, views: Sequence[View]) -> Estimate:
+    def estimate(self, views: Sequence[View]) -> CostEstimate:
         """Nobody is asked."""
-        return Estimate(0, 0, usd=0.0)
+        return CostEstimate(0, 0, usd=0.0)
 
     def ask(self, views: Sequence[View]) -> Iterator[tuple[int, Answer]]:
         """See :class:`Teacher`.

@@ -12,7 +12,7 @@ from lvlm2p.teachers.label import Answer
 from lvlm2p.teachers.models.elicit.interview import Asking, Manner
 from lvlm2p.teachers.models.options import AskingOptions
 from lvlm2p.teachers.plugin import Context, fingerprint_of
-from lvlm2p.teachers.teacher import Counts, Estimate, Teacher
+from lvlm2p.teachers.teacher import CostEstimate, Counts, Teacher
 
 RULES = 2
 """Part of every fingerprint: raise it when parsing makes something else of the same answer."""
@@ -77,11 +77,11 @@ class WordsTeacher(Teacher):
         prompt, fingerprint = self.prompted(view.task)
         return Asking(view, prompt, self.manner, fingerprint)
 
-    def estimate(self, views: Sequence[View]) -> Estimate:
+    def estimate(self, views: Sequence[View]) -> CostEstimate:
         """See :class:`Teacher`; answers that have to be asked again are not foreseen."""
         tasks = {view.key: view.task for view in views}.values()
         calls = sum(map(self.calls_for, tasks))
-        return Estimate(len(tasks), calls, usd=self.price(len(tasks)))
+        return CostEstimate(len(tasks), calls, usd=self.price(len(tasks)))
 
     def calls_for(self, task: Task) -> int:
         """Calls that one label of ``task`` takes, if each answer is of use."""

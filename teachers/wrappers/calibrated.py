@@ -19,6 +19,7 @@ from lvlm2p.envs import Task, View, task_named
 from lvlm2p.teachers.errors import ConfigError, UnknownNameError
 from lvlm2p.teachers.label import Answer, Label
 from lvlm2p.teachers.teacher import Teacher
+from lvlm2p.teachers.wrappers.base import TeacherWrapper
 
 FLOOR = 1e-3
 """A stated 0 is read as this much before it is tempered: below the resolution of what models state,
@@ -36,7 +37,7 @@ def temper(probabilities: NDArray[np.float64], temperature: float) -> NDArray[np
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True), dtype=np.float64)
 
 
-class CalibratedTeacher(Teacher):
+class CalibratedTeacher(TeacherWrapper):
     """A teacher whose labels are tempered, each task with its own temperature.
 
     Put it around the store, not inside: what is stored stays what the model said.
@@ -46,11 +47,9 @@ class CalibratedTeacher(Teacher):
         self, inner: Teacher, temperatures: Mapping[str, float], report: Path | None = None
     ) -> None:
         """``report``: the file that the temperatures come from, where a user named one."""
-        self.inner = inner
+        super().__init__(inner)
         self.report = report
-        self.name = inner.name
         self.temperatures = dict(sorted(temperatures.items()))
-        self.counts = inner.counts
 
     @property
     def fingerprint(self) -> str:
@@ -97,10 +96,6 @@ class CalibratedTeacher(Teacher):
                 raise ConfigError(f"the calibration {self.report} {what}")
             return f"the calibration {what}"
         return self.inner.supports(task)
-
-    def close(self) -> None:
-        """Close the inner teacher."""
-        self.inner.close()
 
 
 def calibrated(teacher: Teacher, report: Path) -> CalibratedTeacher:

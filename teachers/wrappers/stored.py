@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from lvlm2p.envs import Task, View
+from lvlm2p.envs import View
 from lvlm2p.teachers.budget import Budget
 from lvlm2p.teachers.errors import AnswerError, MissingLabelsError, StoreError, TeacherError
 from lvlm2p.teachers.label import Answer, Failure, Label, check_probabilities
 from lvlm2p.teachers.store.rows import chunks, encodable, name_of
 from lvlm2p.teachers.store.store import LabelStore, is_final
-from lvlm2p.teachers.teacher import Counts, Estimate, Teacher, checked_answers
+from lvlm2p.teachers.teacher import CostEstimate, Counts, Teacher, checked_answers
+from lvlm2p.teachers.wrappers.base import TeacherWrapper
 
 FIRST_POLL_S, LAST_POLL_S = 0.01, 0.25
 """How often to look whether somebody else's question has been answered: first often, then less."""
@@ -32,7 +33,7 @@ NOT_ASKED = ("budget", "missing")
 """Failures that say nothing about the teacher: never stored, asked again as soon as possible."""
 
 
-class StoredTeacher(Teacher):
+class StoredTeacher(TeacherWrapper):
     """A teacher behind a store.
 
     Each distinct state of a batch is looked up; what is missing is asked once, by one of all
@@ -59,10 +60,9 @@ class StoredTeacher(Teacher):
         retry_failures: bool = False,
         budget: Budget | None = None,
     ) -> None:
-        self.inner = inner
-        self.store = store
-        self.name = inner.name
+        super().__init__(inner)
         self.counts = Counts()
+        self.store = store
         self.offline = offline
         self.on_miss = on_miss
         self.sample = sample
@@ -73,20 +73,7 @@ class StoredTeacher(Teacher):
         self._hits: dict[str, tuple[int, int]] = {}
         self._written = time.monotonic()
 
-    @property
-    def fingerprint(self) -> str:
-        """The inner teacher's: a store changes no answer."""
-        return self.inner.fingerprint
-
-    def fingerprint_for(self, task: Task) -> str:
-        """The inner teacher's."""
-        return self.inner.fingerprint_for(task)
-
-    def supports(self, task: Task) -> str | None:
-        """What the inner teacher says."""
-        return self.inner.supports(task)
-
-    def estimate(self, views: Sequence[View]) -> Estimate:
+    def estimate(self, views: Sequence[View]) -> CostEstimate:
         """What the inner teacher says of the states that are not stored. What its earlier labels
         took in time counts for more than what it thinks; their cost, where it can't say."""
         todo = {self._name(view): view for view in views}

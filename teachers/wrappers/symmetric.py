@@ -9,7 +9,8 @@ from dataclasses import replace
 from lvlm2p.envs import Task, View, canonical
 from lvlm2p.teachers.label import Answer, Label
 from lvlm2p.teachers.plugin import fingerprint_of
-from lvlm2p.teachers.teacher import Counts, Estimate, Teacher
+from lvlm2p.teachers.teacher import CostEstimate, Teacher
+from lvlm2p.teachers.wrappers.base import TeacherWrapper
 
 REMEMBERED = 100_000
 """Views whose representative is kept in memory."""
@@ -20,7 +21,7 @@ def _short(key: str) -> int:
     return int(key[:16], 16)
 
 
-class CanonicalTeacher(Teacher):
+class CanonicalTeacher(TeacherWrapper):
     """Asks about one representative of all symmetric views and carries the answer back.
 
     The representative's answer, with its transcript, is what the store keeps; the label that comes
@@ -30,19 +31,11 @@ class CanonicalTeacher(Teacher):
     """
 
     def __init__(self, inner: Teacher) -> None:
-        self.inner = inner
-        self.name = inner.name
+        super().__init__(inner)
         self._known: dict[str, tuple[View, Mapping[str, str]]] = {}
         self._views: set[int] = set()
         self._questions: set[int] = set()
         self._lock = threading.Lock()
-
-    @property
-    def counts(self) -> Counts:  # type: ignore[override]
-        """The inner teacher's, and what was saved."""
-        counts = self.inner.counts
-        counts.saved = len(self._views) - len(self._questions)
-        return counts
 
     @property
     def fingerprint(self) -> str:
@@ -53,17 +46,9 @@ class CanonicalTeacher(Teacher):
         """The same for one task."""
         return fingerprint_of({"symmetry": "canonical", "of": self.inner.fingerprint_for(task)})
 
-    def supports(self, task: Task) -> str | None:
-        """What the inner teacher says."""
-        return self.inner.supports(task)
-
-    def estimate(self, views: Sequence[View]) -> Estimate:
+    def estimate(self, views: Sequence[View]) -> CostEstimate:
         """What the inner teacher says of the representatives."""
         return self.inner.estimate([self._representative(view)[0] for view in views])
-
-    def close(self) -> None:
-        """Close the inner teacher."""
-        self.inner.close()
 
     def ask(self, views: Sequence[View]) -> Iterator[tuple[int, Answer]]:
         """See :class:`Teacher`."""
@@ -76,6 +61,7 @@ class CanonicalTeacher(Teacher):
         with self._lock:
             self._views.update(_short(view.key) for view in views)
             self._questions.update(map(_short, questions))
+            self.counts.saved = len(self._views) - len(self._questions)
         asked = list(questions.values())
         for number, answer in self.inner.ask(asked):
             for index in served[asked[number].key]:

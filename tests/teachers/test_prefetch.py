@@ -276,7 +276,7 @@ def test_a_store_of_an_instant_teacher_that_breaks_its_contract_stays_empty(
     store: LabelStore,
 ) -> None:
     teacher = odd(twice)
-    teacher.instant = True  # type: ignore[misc]
+    teacher.instant = True
     with pytest.raises(TeacherError, match="answered twice"):
         StoredTeacher(teacher, store).label(states(3))
     assert store.reader.keys("label/") == []

@@ -27,7 +27,7 @@ from lvlm2p.teachers.models.messages import Reply, Request
 from lvlm2p.teachers.models.options import ChatOptions
 from lvlm2p.teachers.models.prompted import WordsTeacher
 from lvlm2p.teachers.plugin import Context, Status, reply_key
-from lvlm2p.teachers.teacher import Estimate
+from lvlm2p.teachers.teacher import CostEstimate
 
 TINY = "tiny-vl"
 """The name under which ``lvlm2p serve tiny-vl`` serves it."""
@@ -175,7 +175,7 @@ class ChatTeacher(WordsTeacher):
         """See :class:`Teacher`."""
         return self.options.concurrency
 
-    def estimate(self, views: Sequence[View]) -> Estimate:
+    def estimate(self, views: Sequence[View]) -> CostEstimate:
         """See :class:`Teacher`. A hosted model's time is a rule of thumb, a local one's depends on
         the machine: not known."""
         estimate, options = super().estimate(views), self.options

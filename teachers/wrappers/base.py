@@ -1,0 +1,57 @@
+"""What wraps a teacher is a teacher: store, symmetry and temperature compose like transports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from lvlm2p.envs import Task, View
+from lvlm2p.teachers.label import Answer
+from lvlm2p.teachers.teacher import CostEstimate, Teacher
+
+
+class TeacherWrapper(Teacher):
+    """A teacher around another one. Everything is the inner teacher's; a subclass overrides what it
+    changes.
+
+    A wrapper whose answers may differ from the inner teacher's overrides both fingerprints.
+
+    Attributes:
+        inner: the teacher that is wrapped.
+        counts: the inner teacher's, the same object.
+    """
+
+    def __init__(self, inner: Teacher) -> None:
+        self.inner = inner
+        self.name = inner.name
+        self.counts = inner.counts
+        self.instant = inner.instant
+
+    @property
+    def fingerprint(self) -> str:
+        """The inner teacher's."""
+        return self.inner.fingerprint
+
+    def fingerprint_for(self, task: Task) -> str:
+        """The inner teacher's."""
+        return self.inner.fingerprint_for(task)
+
+    @property
+    def at_a_time(self) -> int:
+        """The inner teacher's."""
+        return self.inner.at_a_time
+
+    def ask(self, views: Sequence[View]) -> Iterator[tuple[int, Answer]]:
+        """The inner teacher's answers."""
+        return self.inner.ask(views)
+
+    def estimate(self, views: Sequence[View]) -> CostEstimate:
+        """The inner teacher's."""
+        return self.inner.estimate(views)
+
+    def supports(self, task: Task) -> str | None:
+        """What the inner teacher says."""
+        return self.inner.supports(task)
+
+    def close(self) -> None:
+        """Close the inner teacher."""
+        self.inner.close()

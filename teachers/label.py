@@ -37,6 +37,9 @@ FailureKind = Literal[
 LASTING: frozenset[str] = frozenset({"invalid", "refusal", "truncated", "empty"})
 """Failures that were paid for and would come again: not asked twice unless the user says so."""
 
+NOT_ASKED: frozenset[str] = frozenset({"budget", "missing"})
+"""Failures that say nothing about the teacher: never stored, asked again as soon as possible."""
+
 SUM_TOLERANCE = 0.02
 """How far from 1 stated probabilities may sum (they are then renormalised): models round."""
 
@@ -131,9 +134,19 @@ class Failure(_Answer):
         """Whether asking again would be paid for and fail again."""
         return self.failure in LASTING
 
+    @property
+    def not_asked(self) -> bool:
+        """Whether nobody was asked at all."""
+        return self.failure in NOT_ASKED
+
 
 Answer: TypeAlias = Label | Failure
 StoredAnswer = Annotated[Label | Failure, Field(discriminator="kind")]
+
+
+def add_usd(total: float | None, more: float | None) -> float | None:
+    """The sum of two amounts; None, not known, where one of them is not known."""
+    return None if total is None or more is None else total + more
 
 
 def check_probabilities(

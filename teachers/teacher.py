@@ -16,7 +16,7 @@ from typing import Any
 
 from lvlm2p.envs import Task, View
 from lvlm2p.teachers.errors import Lvlm2pError, TeacherError
-from lvlm2p.teachers.label import Answer, Failure, Label
+from lvlm2p.teachers.label import Answer, Failure, Label, add_usd
 
 
 @dataclass
@@ -41,16 +41,33 @@ class Counts:
         """Count one answer that the model gave just now."""
         self.asked += 1
         self.failed += isinstance(answer, Failure)
-        self.add_cost(answer.cost_usd)
-
-    def add_cost(self, usd: float | None) -> None:
-        """Count what was paid; None: nobody knows."""
-        self.cost_usd = None if usd is None or self.cost_usd is None else self.cost_usd + usd
+        self.cost_usd = add_usd(self.cost_usd, answer.cost_usd)
 
     def add_cached(self, answer: Answer) -> None:
         """Count one answer that was already there; nothing is paid for it again."""
         self.cached += 1
         self.failed += isinstance(answer, Failure)
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            asked=self.asked + other.asked,
+            cached=self.cached + other.cached,
+            failed=self.failed + other.failed,
+            missing=self.missing + other.missing,
+            saved=self.saved + other.saved,
+            cost_usd=add_usd(self.cost_usd, other.cost_usd),
+        )
+
+    def __sub__(self, other: Counts) -> Counts:
+        """What came after ``other``, an earlier reading."""
+        return Counts(
+            asked=self.asked - other.asked,
+            cached=self.cached - other.cached,
+            failed=self.failed - other.failed,
+            missing=self.missing - other.missing,
+            saved=self.saved - other.saved,
+            cost_usd=None if other.cost_usd is None else add_usd(self.cost_usd, -other.cost_usd),
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""

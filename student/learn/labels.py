@@ -240,6 +240,6 @@ class LabelBuffer:
 def _why(answer: Label | Failure) -> int:
     if isinstance(answer, Label):
         return HAS_LABEL
-    if answer.failure in ("budget", "missing"):
+    if answer.not_asked:
         return NOT_ASKED
     return FAILED_FOR_GOOD if answer.lasting else FAILED

@@ -80,12 +80,9 @@ class Run:
     def counts(self) -> Counts:
         """What the teacher did for this run, before and after it was resumed."""
         total = copy(self.earlier)
-        total.missing -= self.book.recounted if self.book is not None else 0
         if self.teacher is not None:
-            for name, now in asdict(self.teacher.counts).items():
-                then, sofar = getattr(self._counted, name), getattr(total, name)
-                unknown = now is None or then is None or sofar is None
-                setattr(total, name, None if unknown else sofar + now - then)
+            total += self.teacher.counts - self._counted
+        total.missing -= self.book.recounted if self.book is not None else 0
         return total
 
     def mark(self) -> None:

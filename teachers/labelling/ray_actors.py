@@ -168,7 +168,7 @@ def _with_actors(
         for row in answered.iter_rows():
             if row["error"]:
                 errors.append(row["error"])
-            _add(counts, json.loads(row["counts"]))
+            counts += Counts(**json.loads(row["counts"]))
             bar.advance(f"{counts.asked:,} asked", row["states"])
     return counts, errors
 
@@ -182,20 +182,6 @@ def _share(config: LabelConfig) -> LabelConfig:
             "budget_usd": None if usd is None else usd / config.workers,
         }
     )
-
-
-def _add(counts: Counts, more: Mapping[str, Any]) -> None:
-    for name in ("asked", "cached", "failed", "missing", "saved"):
-        setattr(counts, name, getattr(counts, name) + more[name])
-    known = counts.cost_usd is not None and more["cost_usd"] is not None
-    counts.cost_usd = (counts.cost_usd or 0.0) + more["cost_usd"] if known else None
-
-
-def _since(before: Counts, now: Counts) -> Counts:
-    names = ("asked", "cached", "failed", "missing", "saved")
-    cost = None if now.cost_usd is None else now.cost_usd - (before.cost_usd or 0.0)
-    more = {name: getattr(now, name) - getattr(before, name) for name in names}
-    return Counts(**more, cost_usd=cost)
 
 
 class _Labeller:
@@ -230,7 +216,7 @@ class _Labeller:
                 raise ConfigError(reason)
         before = replace(self.teacher.counts)
         _write(self.parts, views, self.teacher.label(views))
-        return _since(before, self.teacher.counts)
+        return self.teacher.counts - before
 
 
 def _write(parts: Any, views: Sequence[View], answers: Sequence[Answer]) -> None:
@@ -240,7 +226,7 @@ def _write(parts: Any, views: Sequence[View], answers: Sequence[Answer]) -> None
         [
             Entry(view, answer)
             for view, answer in zip(views, answers, strict=True)
-            if not (isinstance(answer, Failure) and answer.failure in ("budget", "missing"))
+            if not (isinstance(answer, Failure) and answer.not_asked)
         ]
     )
 

@@ -201,7 +201,7 @@ def _answered(teacher: Teacher, views: Sequence[View], failures: list[Failure]) 
                 answer = answers[index]
                 if isinstance(answer, Failure):
                     failures[:] = failures or [answer]
-                    if answer.failure in ("budget", "missing"):
+                    if answer.not_asked:
                         continue
                 yield Entry(view, answer)
 

@@ -51,7 +51,7 @@ class _Choosing(_Command):
 
 
 class StatsConfig(_Command):
-    """What the store holds: labels, failures, dollars, tokens, hit rates, size."""
+    """What the store holds: labels, failures, dollars, tokens, size."""
 
     def run(self) -> Stats:
         """Look. A default store that was never used is not a mistake: it holds nothing."""

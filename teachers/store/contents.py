@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from lvlm2p.envs import View
 from lvlm2p.teachers.errors import Lvlm2pError
+from lvlm2p.teachers.label import add_usd
 from lvlm2p.teachers.labelset.schema import Entry
 from lvlm2p.teachers.store.rows import parse
 from lvlm2p.teachers.store.store import LabelStore
@@ -134,8 +135,6 @@ class Sum:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
-    hit_rate: float | None = None
-    """Share of the answers wanted of this fingerprint that the store had; None: never wanted."""
 
     def add(self, tag: Tag, count: int) -> None:
         """Add ``count`` answers, whose tags add up to ``tag``."""
@@ -144,10 +143,7 @@ class Sum:
             self.elicitations[tag.how] = self.elicitations.get(tag.how, 0) + count
         else:
             self.failures[tag.how] = self.failures.get(tag.how, 0) + count
-        if tag.cost_usd is None or self.cost_usd is None:
-            self.cost_usd = None
-        else:
-            self.cost_usd += tag.cost_usd
+        self.cost_usd = add_usd(self.cost_usd, tag.cost_usd)
         self.calls += tag.calls
         self.prompt_tokens += tag.prompt_tokens
         self.cached_tokens += tag.cached_tokens
@@ -214,18 +210,7 @@ def sums(store: LabelStore) -> list[Sum]:
     for tag, number in tags(store):
         group = (tag.teacher, tag.task, tag.prompt, tag.model, tag.fingerprint)
         found.setdefault(group, Sum(*group)).add(tag, number)
-    for total in found.values():
-        total.hit_rate = _hit_rate(store, total.fingerprint)
     return [found[group] for group in sorted(found)]
-
-
-def _hit_rate(store: LabelStore, fingerprint: str) -> float | None:
-    row = store.reader.rows([f"hits/{fingerprint}"]).get(f"hits/{fingerprint}")
-    if row is None:
-        return None
-    counts = json.loads(row.text)
-    wanted, found = counts["wanted"], counts["found"]
-    return found / wanted if wanted else None
 
 
 def size_bytes(store: LabelStore) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from lvlm2p.teachers.label import add_usd
 from lvlm2p.teachers.progress import counted
 from lvlm2p.teachers.store.contents import Choice, answer_rows, count, nothing_chosen
 from lvlm2p.teachers.store.rows import chunks
@@ -69,8 +70,7 @@ def prune(
             continue
         result.answers += 1
         result.teachers[tag.teacher] += 1
-        known = result.cost_usd is not None and tag.cost_usd is not None
-        result.cost_usd = (result.cost_usd or 0.0) + (tag.cost_usd or 0.0) if known else None
+        result.cost_usd = add_usd(result.cost_usd, tag.cost_usd)
         doomed.append(key)
     if not doomed:
         result.why_none = _why_none(store, choice, older_than_days)

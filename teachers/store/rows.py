@@ -5,7 +5,6 @@
     view/<view key>                               the View, as JSON, once
     reply/<fingerprint>/<view key>/<sample>/...   one provider reply, until the label is there
     claim/<fingerprint>/<view key>[/<sample>]     who is asking right now
-    hits/<fingerprint>                            how often the store was asked, and could answer
 
 The tag column repeats what `labels stats` adds up, so that it need not open the rows. Reading goes
 around diskcache's own ``get``: one query a batch, on a connection that can't write.
@@ -54,21 +53,14 @@ def tag_of(answer: Answer) -> str:
     return json.dumps(facts, separators=(",", ":"))
 
 
-def dump(answer: Answer) -> str:
-    """The answer as JSON."""
+def encoded(answer: Answer) -> tuple[Answer, str]:
+    """The answer fit for UTF-8, and as JSON: half characters (lone surrogates) become question
+    marks."""
     try:
-        return answer.model_dump_json()
+        return answer, answer.model_dump_json()
     except (ValueError, UnicodeError):
-        return encodable(answer).model_dump_json()
-
-
-def encodable(answer: Answer) -> Answer:
-    """The answer fit for UTF-8: half characters (lone surrogates) become question marks."""
-    try:
-        answer.model_dump_json()
-    except (ValueError, UnicodeError):
-        return type(answer).model_validate(_encodable(answer.model_dump()))
-    return answer
+        answer = type(answer).model_validate(_encodable(answer.model_dump()))
+        return answer, answer.model_dump_json()
 
 
 def _encodable(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from lvlm2p.teachers.label import add_usd
 from lvlm2p.teachers.store.contents import Sum, size_bytes, sums
 from lvlm2p.teachers.store.store import LabelStore
 
@@ -28,8 +29,7 @@ class Stats:
             teacher = teachers.setdefault(part.teacher, zero)
             teacher["labels"] += part.labels
             teacher["failures"] += sum(part.failures.values())
-            known = teacher["cost_usd"] is not None and part.cost_usd is not None
-            teacher["cost_usd"] = teacher["cost_usd"] + part.cost_usd if known else None
+            teacher["cost_usd"] = add_usd(teacher["cost_usd"], part.cost_usd)
             teacher["parts"].append({k: v for k, v in asdict(part).items() if k != "teacher"})
         return {
             "labels": sum(part.labels for part in self.sums),
@@ -50,7 +50,7 @@ class Stats:
         table = Table(title=title + f"{self.bytes / 1e6:,.1f} MB", title_justify="left", box=None)
         table.add_column("teacher\n  model\n  (fingerprint)")
         table.add_column("task\n  how\n  (prompt)")
-        for name in ("labels", "failures", "dollars", "tokens in\ncached\nout", "hits"):
+        for name in ("labels", "failures", "dollars", "tokens in\ncached\nout"):
             table.add_column(name, justify="right")
         for part in self.sums:
             table.add_row(*_cells(part))
@@ -67,7 +67,6 @@ def _cells(part: Sum) -> list[str]:
         "\n".join(f"{n:,} {kind}" for kind, n in sorted(part.failures.items())) or "0",
         "unknown" if part.cost_usd is None else f"{part.cost_usd:,.4f}",
         "\n".join(f"{count:,}" for count in tokens) if any(tokens) else "0",
-        "" if part.hit_rate is None else f"{part.hit_rate:.0%}",
     ]
 
 

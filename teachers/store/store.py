@@ -23,7 +23,7 @@ from lvlm2p.envs import View
 from lvlm2p.teachers.label import Answer, Failure, Label
 from lvlm2p.teachers.store.claims import Owner, is_alive, tidy
 from lvlm2p.teachers.store.database import TIMEOUT_S, explained, open_cache
-from lvlm2p.teachers.store.rows import Reader, dump, name_of, parse, tag_of
+from lvlm2p.teachers.store.rows import Reader, encoded, name_of, parse, tag_of
 
 
 def default_store_path() -> Path:
@@ -92,23 +92,24 @@ class LabelStore:
             key[start:]: (parse(self.path, key, row.text), row.time) for key, row in rows.items()
         }
 
-    def put(self, view: View, answer: Answer, sample: int = 0) -> None:
-        """Store one answer; it is on disk when this returns."""
-        self.put_many([(view, answer)], sample)
+    def put(self, view: View, answer: Answer, sample: int = 0) -> Answer:
+        """Store one answer; it is on disk when this returns. See :meth:`put_entries`."""
+        (stored,) = self.put_entries([(view, answer, sample)])
+        return stored
 
-    def put_many(self, answers: Iterable[tuple[View, Answer]], sample: int = 0) -> None:
-        """Store answers in one transaction: all of them, or on an error none."""
-        self.put_entries((view, answer, sample) for view, answer in answers)
+    def put_entries(self, entries: Iterable[tuple[View, Answer, int]]) -> list[Answer]:
+        """Store answers, each with its sample number, in one transaction: all, or on an error none.
 
-    def put_entries(self, entries: Iterable[tuple[View, Answer, int]]) -> None:
-        """The same with a sample number for each."""
+        Returns:
+            the answers as they are stored: text that UTF-8 can't hold has become question marks.
+        """
         with self._write() as cache:
-            for view, answer, sample in entries:
-                self._put(cache, view, answer, sample)
+            return [self._put(cache, view, answer, sample) for view, answer, sample in entries]
 
-    def _put(self, cache: Any, view: View, answer: Answer, sample: int) -> None:
+    def _put(self, cache: Any, view: View, answer: Answer, sample: int) -> Answer:
         name = name_of(answer.fingerprint, view.key, sample)
-        cache.set(f"{answer.kind}/{name}", dump(answer), tag=tag_of(answer))
+        answer, text = encoded(answer)
+        cache.set(f"{answer.kind}/{name}", text, tag=tag_of(answer))
         cache.add(f"view/{view.key}", json.dumps(view.to_json()), tag="view")
         if isinstance(answer, Label):
             cache.delete(f"failure/{name}")
@@ -118,6 +119,7 @@ class LabelStore:
                 cache.delete(key)
         if self._asking.pop(name, None) is not None:
             cache.delete(f"claim/{name}")
+        return answer
 
     def view(self, view_key: str) -> View | None:
         """The view that a key belongs to."""
@@ -227,16 +229,7 @@ class LabelStore:
             with contextlib.closing(database), database:
                 database.execute(statement, values)
 
-    # Counters and the ground
-
-    def count_hits(self, fingerprint: str, wanted: int, found: int) -> None:
-        """Add to how many answers were wanted from the store, and how many it had."""
-        key = f"hits/{fingerprint}"
-        with self._write() as cache:
-            row = self.reader.rows([key]).get(key)
-            before = json.loads(row.text) if row else {"wanted": 0, "found": 0}
-            now = {"wanted": before["wanted"] + wanted, "found": before["found"] + found}
-            cache.set(key, json.dumps(now), tag="hits")
+    # Writing and closing
 
     @contextlib.contextmanager
     def _write(self) -> Iterator[Any]:

@@ -172,7 +172,7 @@ def _problem(store: LabelStore, row: _Row) -> str | None:
             )
         if kind == "claim":
             return None if is_alive(store.path, json.loads(row.value)) else STALE
-        if kind in ("reply", "hits"):
+        if kind in ("reply", "hits"):  # hits: counters of earlier versions
             return None if isinstance(json.loads(row.value), dict) else "not JSON"
     except (StoreError, AnswerError, LabelFileError, ValueError) as error:
         return "not what it should be: " + str(error).split(" is damaged ")[-1].split(";")[0]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
 from lvlm2p.envs import View
 from lvlm2p.teachers.budget import Budget
 from lvlm2p.teachers.errors import AnswerError, MissingLabelsError, StoreError, TeacherError
-from lvlm2p.teachers.label import Answer, Failure, Label, check_probabilities
-from lvlm2p.teachers.store.rows import chunks, encodable, name_of
+from lvlm2p.teachers.label import Answer, Failure, Label, add_usd, check_probabilities
+from lvlm2p.teachers.store.rows import chunks, name_of
 from lvlm2p.teachers.store.store import LabelStore, is_final
 from lvlm2p.teachers.teacher import CostEstimate, Counts, Teacher, checked_answers
 from lvlm2p.teachers.wrappers.base import TeacherWrapper
@@ -20,17 +20,11 @@ from lvlm2p.teachers.wrappers.base import TeacherWrapper
 FIRST_POLL_S, LAST_POLL_S = 0.01, 0.25
 """How often to look whether somebody else's question has been answered: first often, then less."""
 
-HITS_EVERY_S = 30.0
-"""How often the hit counters, which only `labels stats` reads, are written."""
-
 INSTANT_PER_S = 2_000
 """Labels a second of a teacher that computes them: what writing them takes, at the least."""
 
 ESTIMATED = 5_000
 """Keys of one query."""
-
-NOT_ASKED = ("budget", "missing")
-"""Failures that say nothing about the teacher: never stored, asked again as soon as possible."""
 
 
 class StoredTeacher(TeacherWrapper):
@@ -70,8 +64,6 @@ class StoredTeacher(TeacherWrapper):
         self.budget = budget
         self._started = time.time()
         self._counting = threading.Lock()
-        self._hits: dict[str, tuple[int, int]] = {}
-        self._written = time.monotonic()
 
     def estimate(self, views: Sequence[View]) -> CostEstimate:
         """What the inner teacher says of the states that are not stored. What its earlier labels
@@ -93,11 +85,6 @@ class StoredTeacher(TeacherWrapper):
             estimate = replace(estimate, usd=cost * len(todo))
         return estimate
 
-    def close(self) -> None:
-        """Write the hit counters and close the inner teacher. The store stays open."""
-        self._write_hits()
-        self.inner.close()
-
     def ask(self, views: Sequence[View]) -> Iterator[tuple[int, Answer]]:
         """See :class:`Teacher`: known answers first, then new ones as they come.
 
@@ -114,7 +101,7 @@ class StoredTeacher(TeacherWrapper):
             known += [(index, answer) for index in where[todo.pop(name).key]]
         if todo and self.offline and self.on_miss == "fail":
             raise self._missing(todo, len(where))
-        self._count_known(views, known)
+        self._count_known(answer for _, answer in known)
         yield from known
         for view, answer, by_us in self._skip(todo) if self.offline else self._ask(todo):
             first, *others = where[view.key]
@@ -209,8 +196,7 @@ class StoredTeacher(TeacherWrapper):
             wanted = list(views.values())
             for index, said in checked_answers(self.inner, wanted):
                 view = wanted[index]
-                answer = self._checked(view, said)
-                self._keep(view, answer)
+                answer = self._keep(view, self._checked(view, said))
                 del views[self._name(view)]
                 yield view, answer, True
             self._report_kept(None)
@@ -221,18 +207,20 @@ class StoredTeacher(TeacherWrapper):
         """A teacher that computes: nobody pays, so nobody need wait, and one transaction does."""
         views = list(todo.values())
         said = checked_answers(self.inner, views)
-        answers = [(views[index], self._checked(views[index], answer)) for index, answer in said]
-        self.store.put_many(answers, self.sample)
+        entries = [(views[i], self._checked(views[i], answer), self.sample) for i, answer in said]
+        stored = self.store.put_entries(entries)
         self._report_kept(None)
-        for view, answer in answers:
+        for (view, *_), answer in zip(entries, stored, strict=True):
             yield view, answer, True
 
-    def _keep(self, view: View, answer: Answer) -> None:
-        if isinstance(answer, Failure) and answer.failure in NOT_ASKED:
+    def _keep(self, view: View, answer: Answer) -> Answer:
+        """The answer as it is stored, if anybody was asked."""
+        if isinstance(answer, Failure) and answer.not_asked:
             self.store.release([self._name(view)])
-            return
-        self.store.put(view, answer, self.sample)
+            return answer
+        answer = self.store.put(view, answer, self.sample)
         self._report_kept(max(1, answer.usage.calls))
+        return answer
 
     def _report_kept(self, calls: int | None) -> None:
         """Tell the budget how many more calls (None: all there were) have led to stored answers."""
@@ -247,7 +235,6 @@ class StoredTeacher(TeacherWrapper):
                 f"teacher {self.name!r} has a bug: it answers as {answer.fingerprint!r} about task "
                 f"{answer.task!r}, and was asked as {expected!r} about {view.task.name!r}"
             )
-        answer = encodable(answer)
         if isinstance(answer, Label):
             try:
                 check_probabilities(view.task, answer.probabilities, tolerance=1e-6)
@@ -262,31 +249,19 @@ class StoredTeacher(TeacherWrapper):
 
     # Counting
 
-    def _count_known(self, views: Sequence[View], known: Sequence[tuple[int, Answer]]) -> None:
+    def _count_known(self, answers: Iterable[Answer]) -> None:
         with self._counting:
-            for _, answer in known:
+            for answer in answers:
                 self.counts.add_cached(answer)
-            if views:
-                fingerprint = self.inner.fingerprint_for(views[0].task)
-                before = self._hits.get(fingerprint, (0, 0))
-                self._hits[fingerprint] = (before[0] + len(views), before[1] + len(known))
-        if time.monotonic() - self._written > HITS_EVERY_S:
-            self._write_hits()
 
     def _count_new(self, view: View, answer: Answer, repeats: int, by_us: bool) -> None:
         with self._counting:
-            if isinstance(answer, Failure) and answer.failure in NOT_ASKED:
+            if isinstance(answer, Failure) and answer.not_asked:
                 self.counts.missing += 1 + repeats
-                self.counts.add_cost(answer.cost_usd)  # of the turns before the budget ended
+                # of the turns before the budget ended
+                self.counts.cost_usd = add_usd(self.counts.cost_usd, answer.cost_usd)
                 return
             if by_us:
                 self.counts.add_asked(answer)
             for _ in range(repeats if by_us else 1 + repeats):
                 self.counts.add_cached(answer)
-
-    def _write_hits(self) -> None:
-        with self._counting:
-            hits, self._hits = self._hits, {}
-            self._written = time.monotonic()
-        for fingerprint, (wanted, found) in hits.items():
-            self.store.count_hits(fingerprint, wanted, found)

@@ -46,10 +46,10 @@ def _entries(report: Report) -> Iterator[Entry]:
     """Every answer, of episodes and turned states too; but not those to blank pictures, which are
     no labels to train on."""
     from lvlm2p.teachers.labelset.schema import Entry
-    from lvlm2p.teachers.store.rows import encodable
+    from lvlm2p.teachers.store.rows import encoded
 
     for measured in report.measured.values():
         for key, answer in measured.questioner.answers.items():
             view = measured.questioner.views[key]
             if not view.blank:
-                yield Entry(view, encodable(answer), 0)
+                yield Entry(view, encoded(answer)[0], 0)

@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
 def fill(path: Path, count: int) -> None:
     teacher = FakeTeacher()
     with LabelStore(path) as store:
-        store.put_many([(view, teacher.label_for(view)) for view in states(count)])
+        store.put_entries([(view, teacher.label_for(view), 0) for view in states(count)])
 
 
 def snapshot(path: Path) -> dict[str, bytes]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +24,7 @@ from lvlm2p.teachers import (
     reply_key,
 )
 from lvlm2p.teachers.expert import ExpertTeacher
+from lvlm2p.teachers.wrappers import stored
 from lvlm2p.teachers.wrappers.stored import INSTANT_PER_S
 from tests.support.store import FakeTeacher, failing, states
 
@@ -238,12 +241,33 @@ def test_threads_share_one_question(store: LabelStore) -> None:
     assert teacher.counts.asked == 20 and teacher.counts.cached == 100
 
 
-def test_hits_are_counted(store: LabelStore) -> None:
-    teacher = StoredTeacher(FakeTeacher(), store)
-    teacher.label(states(4))
-    teacher.label(states(4))
-    teacher.close()
-    assert store._cache["hits/fa4e"] == '{"wanted": 8, "found": 4}'
+def test_an_answer_is_serialised_once_and_checked_once(
+    store: LabelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: Counter[str] = Counter()
+
+    def counted(owner: Any, name: str) -> None:
+        real = getattr(owner, name)
+
+        def count(*args: Any, **kwargs: Any) -> Any:
+            calls[name] += 1
+            return real(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, count)
+
+    for name in ("model_dump_json", "model_dump", "model_validate", "model_validate_json"):
+        counted(Label, name)
+    counted(stored, "check_probabilities")
+    for instant in (False, True):
+        fake = FakeTeacher(fingerprint=f"{instant}")
+        fake.instant = instant
+        teacher = StoredTeacher(fake, store)
+        teacher.label(states(100))
+        assert calls == {"model_dump_json": 100, "check_probabilities": 100}
+        calls.clear()
+        teacher.label(states(100))
+        assert calls == {"model_validate_json": 100}
+        calls.clear()
 
 
 def test_the_estimate_of_a_teacher_that_computes_has_a_time(store: LabelStore) -> None:

@@ -57,7 +57,7 @@ def test_labels_of_a_task_that_is_not_known_are_named(tmp_path: Path) -> None:
     ours, lake = states(3), replace(states(1)[0].task, name="frozen-lake")
     theirs = [replace(view, task=lake) for view in ours]
     with LabelStore(tmp_path / "store") as store:
-        store.put_many((view, FakeTeacher().label_for(view)) for view in theirs)
+        store.put_entries((view, FakeTeacher().label_for(view), 0) for view in theirs)
         store.put(states(4)[3], FakeTeacher().label_for(states(4)[3]))
     report = VerifyConfig(store=tmp_path / "store").run()
     said = report.summary()

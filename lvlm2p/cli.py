@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from lvlm2p.envs.errors import Lvlm2pError, UnknownNameError
+from lvlm2p.process import signals_as_ctrl_c, tolerate_streams
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
@@ -275,13 +276,15 @@ def reason(error: ValidationError) -> str:
 
 def main(argv: Argv | None = None) -> int:
     """Run one command; the value is the exit code."""
+    tolerate_streams()
     try:
         command, rest = pick(
             "lvlm2p",
             {name: run.__doc__ for name, run in COMMANDS.items()},
             sys.argv[1:] if argv is None else argv,
         )
-        COMMANDS[command](rest)
+        with signals_as_ctrl_c():
+            COMMANDS[command](rest)
     except Lvlm2pError as error:
         print(f"lvlm2p: {error}", file=sys.stderr)
         return error.exit_code

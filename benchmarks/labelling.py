@@ -30,7 +30,7 @@ from typing import Any
 
 from lvlm2p.envs import View, sample_states
 from lvlm2p.teachers import LabelStore, load_teacher
-from lvlm2p.teachers.models.hosted import event_loop as background
+from lvlm2p.teachers.models.hosted import event_loop
 from lvlm2p.teachers.models.hosted.litellm_client import import_litellm
 from lvlm2p.teachers.models.hosted.teacher import ChatTeacher
 from lvlm2p.teachers.models.options import ChatOptions
@@ -103,7 +103,7 @@ def requests() -> Callable[[View], dict[str, Any]]:
     client = teacher._connect().caller.send.__self__  # type: ignore[attr-defined] # a bound method
 
     def request(view: View) -> dict[str, Any]:
-        asked = next(teacher.asking(view).run())[0]
+        asked = next(teacher.interview(view).run())[0]
         # another model's name: litellm is not told that it is free, as ours is
         return {**client.arguments(asked, None), "model": "hosted_vllm/some-vl"}
 
@@ -117,9 +117,9 @@ def bare_litellm(views: Sequence[View], at_a_time: int) -> Measured:
         return lambda: litellm.acompletion(**request(view))
 
     first = [call(view) for view in views[:at_a_time]]
-    background.submit(bounded(first, at_a_time)).result()
+    event_loop.submit(bounded(first, at_a_time)).result()
     rest = [call(view) for view in views[at_a_time:]]
-    return rate(len(rest), lambda: background.submit(bounded(rest, at_a_time)).result())
+    return rate(len(rest), lambda: event_loop.submit(bounded(rest, at_a_time)).result())
 
 
 def bare_aiohttp(views: Sequence[View], at_a_time: int) -> Measured:

@@ -1,5 +1,7 @@
 """The public names of :mod:`lvlm2p.prompts`, each with the module that holds it."""
 
+from .answer_format import AnswerFormat as AnswerFormat
+from .answer_format import Elicit as Elicit
 from .conversation import Conversation as Conversation
 from .conversation import Message as Message
 from .conversation import Question as Question
@@ -7,7 +9,6 @@ from .conversation import plain_text as plain_text
 from .errors import PromptError as PromptError
 from .examples import Example as Example
 from .examples import load_examples as load_examples
-from .prompt import Elicit as Elicit
 from .prompt import Prompt as Prompt
 from .prompt import load_prompt as load_prompt
 from .prompt import prompt_names as prompt_names

@@ -1,4 +1,4 @@
-"""Shows a prompt as a model gets it: `python -m prompts two-turn go-to-door --shots 2`."""
+"""Shows a prompt as a model gets it: `python -m lvlm2p.prompts two-turn go-to-door --shots 2`."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import argparse
 import re
 import sys
 from pathlib import Path
-from typing import get_args
 
 from lvlm2p.envs import Lvlm2pError, View, covered_ids, make_env, task_for, task_named, view_of
+from lvlm2p.prompts.answer_format import FORMATS
 from lvlm2p.prompts.conversation import Conversation, Message, pictures, plain_text
-from lvlm2p.prompts.prompt import Elicit, load_prompt, prompt_names
+from lvlm2p.prompts.prompt import load_prompt, prompt_names
 
 
 def main() -> int:
     """Print the conversation about a first state; 2 where the input is wrong."""
-    parser = argparse.ArgumentParser(prog="python -m prompts", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m lvlm2p.prompts", description=__doc__)
     parser.add_argument("prompt", help=f"{', '.join(prompt_names())}, or a folder of your own")
     parser.add_argument("task", help="a task's name (go-to-door) or a Gymnasium id")
     parser.add_argument("--shots", type=int, help="number of examples, else the prompt's own")
-    parser.add_argument("--elicit", choices=get_args(Elicit), default="stated")
+    parser.add_argument("--elicit", choices=list(FORMATS), default="stated")
     parser.add_argument("--seed", type=int, default=0, help="of the environment")
     parser.add_argument("--images", type=Path, help="a folder to put the pictures into")
     args = parser.parse_args()

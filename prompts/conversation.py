@@ -10,14 +10,12 @@ import copy
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from pydantic import BaseModel
 
 Message: TypeAlias = dict[str, Any]
 """``{"role": "system" | "user" | "assistant", "content": text or list of parts}``."""
-
-QuestionKind = Literal["analysis", "stated", "choice", "letter"]
 
 _PNG_URL = "data:image/png;base64,"
 
@@ -26,9 +24,10 @@ _PNG_URL = "data:image/png;base64,"
 class Question:
     """One turn: what kind of answer is asked for, and the schema to send along."""
 
-    kind: QuestionKind
+    kind: str
+    """``analysis``, or the form of the last answer: ``stated``, ``choice``, ``letter`` ..."""
     schema: type[BaseModel] | None
-    """``Analysis``, ``action_model(task)`` or ``choice_model(task)``; None for a letter."""
+    """``Analysis``, ``action_model(task)``, ``choice_model(task)`` ...; None for plain text."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ POOLS = Path(__file__).parent / "examples"
 """The pools that come with this package."""
 
 
-class _Record(BaseModel):
+class _ExampleRecord(BaseModel):
     """One example in ``examples.json``."""
 
     model_config = ConfigDict(extra="forbid")
@@ -43,7 +43,7 @@ class _Pool(BaseModel):
     """How the pool was made; for readers."""
     style: ImageStyle
     """How the pictures are drawn."""
-    examples: list[_Record]
+    examples: list[_ExampleRecord]
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _pool_file(task: Task, folder: Path | None) -> Path | None:
 
 
 def _load(
-    task: Task, record: _Record, path: Path, drawn: ImageStyle, wanted: ImageStyle
+    task: Task, record: _ExampleRecord, path: Path, drawn: ImageStyle, wanted: ImageStyle
 ) -> Example:
     try:
         view = View.from_json(record.view)
@@ -117,7 +117,7 @@ def _load(
 def pool_json(about: str, style: ImageStyle, examples: list[Example], names: list[str]) -> str:
     """``examples.json`` for ``examples`` whose pictures are stored under ``names``."""
     records = [
-        _Record(
+        _ExampleRecord(
             picture=name,
             view=example.view.to_json(),
             analysis=example.analysis,

@@ -17,28 +17,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from lvlm2p.envs import ImageStyle, Task, View
 from lvlm2p.envs.errors import UnknownNameError
+from lvlm2p.prompts.answer_format import AnswerFormat, Elicit, answer_format
 from lvlm2p.prompts.conversation import Conversation, Message, Question, user_message
 from lvlm2p.prompts.errors import PromptError
 from lvlm2p.prompts.examples import Example, load_examples
-from lvlm2p.prompts.schema import (
-    Analysis,
-    action_model,
-    analysis_json,
-    choice_json,
-    choice_model,
-    letters,
-    probabilities_json,
-)
+from lvlm2p.prompts.schema import Analysis, analysis_json, letters
 from lvlm2p.prompts.templates import PICTURE, Templates
-
-Elicit = Literal["stated", "logprobs", "votes", "choice"]
-"""What the last question asks for: a probability for each action, a letter, or one action."""
 
 TEXTS = Path(__file__).parent / "texts"
 
@@ -50,8 +40,8 @@ class _Manifest(BaseModel):
 
     about: str = ""
     style: ImageStyle
-    analysis: list[Elicit] = []
-    """The kinds of answer before which the scene is analysed in a turn of its own."""
+    analysis: list[str] = []
+    """The elicitations before whose question the scene is analysed in a turn of its own."""
     shots: int = Field(default=0, ge=0)
     """How many examples are shown unless the user says otherwise."""
     most_shots: int | None = Field(default=None, ge=0)
@@ -72,6 +62,7 @@ class Prompt:
         name: its name or folder, as it was asked for.
         shots: number of examples in the opening, each with one picture.
         style: how pictures are drawn.
+        elicit: the name of its answer format.
         questions: what is asked, in order: one, or two where the scene is analysed first.
         opening: system message and examples, built once.
         fingerprint: SHA-256 of every byte that can reach the model, and of the answer schemas.
@@ -79,12 +70,13 @@ class Prompt:
 
     name: str
     task: Task
-    elicit: Elicit
+    elicit: str
     shots: int
     style: ImageStyle
     questions: tuple[Question, ...]
     opening: tuple[Message, ...] = field(repr=False)
     fingerprint: str
+    _by_letter: bool = field(repr=False)
     _templates: Templates = field(repr=False)
 
     def conversation(self, view: View) -> Conversation:
@@ -93,7 +85,7 @@ class Prompt:
             raise ValueError(f"a prompt for {self.task.name} asked about {view.task.name}")
         png = None if self.task.draw is None else view.png(self.style)
         turns = _turns(self._templates, len(self.questions), view, png)
-        asked = letters(self.task) if self.elicit == "logprobs" else {}
+        asked = letters(self.task) if self._by_letter else {}
         return Conversation(self.questions, self.opening, turns, asked)
 
 
@@ -109,44 +101,43 @@ def load_prompt(
 
     Args:
         shots: how many examples to show; None is the prompt's default, as far as there are any.
-        elicit: what the last question asks for.
+        elicit: what the last question asks for: "stated", "choice", "votes", "logprobs", or an
+            :class:`AnswerFormat` of one's own.
 
     Raises:
-        UnknownNameError: no prompt and no folder of this name.
+        UnknownNameError: no prompt and no folder, or no answer format, of this name.
         PromptError: a folder that is no prompt, a broken template or example, too many shots.
     """
+    answer = answer_format(elicit)
     folder = _folder(name)
     manifest = _manifest(folder)
     examples = _examples(name, folder, manifest, task, shots)
     # The fields of an analysis mean something where the task can say what the right ones are.
-    analysed = elicit in manifest.analysis and task.ground_truth is not None
-    questions = _questions(task, elicit, analysed)
-    texts = ("analysis.md", "action.md") if len(questions) == 2 else ("direct.md",)
-    templates = Templates(
-        [folder, TEXTS / "shared"],
-        texts,
-        optional=("system.md",),
-        context={
-            "task": task,
-            "actions": _actions(task),
-            "elicit": elicit,
-            "turns": len(questions),
-            "shots": len(examples),
-            "style": manifest.style,
-        },
-    )
-    opening = _opening(templates, len(questions), elicit, examples)
+    analysed = answer.elicit in manifest.analysis and task.ground_truth is not None
+    last = Question(answer.kind, answer.schema(task))
+    questions = (Question("analysis", Analysis), last) if analysed else (last,)
+    context = {
+        "task": task,
+        "actions": _actions(task),
+        "elicit": answer.elicit,
+        "turns": len(questions),
+        "shots": len(examples),
+        "style": manifest.style,
+    }
+    templates = _templates(name, folder, answer, len(questions), context)
+    opening = _opening(templates, len(questions), answer, examples)
     return Prompt(
         name=name,
         task=task,
-        elicit=elicit,
+        elicit=answer.elicit,
         shots=len(examples),
         style=manifest.style,
         questions=questions,
         opening=opening,
         fingerprint=_fingerprint(
-            task, elicit, questions, manifest.style, templates.sources, opening
+            task, answer.elicit, questions, manifest.style, templates.sources, opening
         ),
+        _by_letter=answer.by_letter,
         _templates=templates,
     )
 
@@ -194,14 +185,23 @@ def _examples(
     return examples
 
 
-def _questions(task: Task, elicit: Elicit, analysed: bool) -> tuple[Question, ...]:
-    last = {
-        "stated": Question("stated", action_model(task)),
-        "logprobs": Question("letter", None),
-        "votes": Question("choice", choice_model(task)),
-        "choice": Question("choice", choice_model(task)),
-    }[elicit]
-    return (Question("analysis", Analysis), last) if analysed else (last,)
+def _templates(
+    name: str, folder: Path, answer: AnswerFormat, n_turns: int, context: Mapping[str, Any]
+) -> Templates:
+    """The texts of the turns; those that the answer format brings along come first."""
+    templates = Templates(
+        [folder, TEXTS / "shared"],
+        ("analysis.md", "action.md") if n_turns == 2 else ("direct.md",),
+        context,
+        optional=("system.md",),
+        given=answer.texts,
+    )
+    if answer.texts and not answer.texts.keys() & templates.sources.keys():
+        raise PromptError(
+            f"the prompt {name!r} can't ask for {answer.elicit!r}: "
+            f"it includes none of {', '.join(answer.texts)}"
+        )
+    return templates
 
 
 def _actions(task: Task) -> list[dict[str, str]]:
@@ -213,17 +213,17 @@ def _actions(task: Task) -> list[dict[str, str]]:
 
 
 def _opening(
-    templates: Templates, n_turns: int, elicit: Elicit, examples: list[Example]
+    templates: Templates, n_turns: int, answer: AnswerFormat, examples: list[Example]
 ) -> tuple[Message, ...]:
     messages: list[Message] = []
     if "system.md" in templates.sources:
         messages.append({"role": "system", "content": templates.render("system.md")})
     for example in examples:
         png = None if example.view.task.draw is None else example.png
-        answers = [analysis_json(example.analysis), _last_answer(example, elicit)][-n_turns:]
+        answers = [analysis_json(example.analysis), answer.example(example)][-n_turns:]
         turns = _turns(templates, n_turns, example.view, png)
-        for turn, answer in zip(turns, answers, strict=True):
-            messages += [turn, {"role": "assistant", "content": answer}]
+        for turn, said in zip(turns, answers, strict=True):
+            messages += [turn, {"role": "assistant", "content": said}]
     return tuple(messages)
 
 
@@ -252,19 +252,9 @@ def _with_picture(text: str, png: bytes | None) -> Message:
     return user_message([part for part in (before, png, after) if part])
 
 
-def _last_answer(example: Example, elicit: Elicit) -> str:
-    """The example's answer to the last question: exactly what is asked for."""
-    if elicit == "stated":
-        return probabilities_json(example.probabilities)
-    if elicit == "logprobs":
-        named = {action: letter for letter, action in letters(example.view.task).items()}
-        return named[example.action]
-    return choice_json(example.action)
-
-
 def _fingerprint(
     task: Task,
-    elicit: Elicit,
+    elicit: str,
     questions: tuple[Question, ...],
     style: ImageStyle,
     sources: Mapping[str, str],

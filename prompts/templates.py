@@ -20,7 +20,8 @@ class Templates:
     """Templates found in the first of ``folders`` that has them; rendering is thread-safe.
 
     They run in Jinja's sandbox, since a prompt folder may come from anyone, and a name that does
-    not exist is an error, so that a typo never turns into a hole in the question.
+    not exist is an error, so that a typo never turns into a hole in the question. A text of
+    ``given`` takes the place of a file of that name.
 
     Attributes:
         sources: the text of every file used, includes and all, by name.
@@ -32,6 +33,7 @@ class Templates:
         names: Sequence[str],
         context: Mapping[str, Any],
         optional: Sequence[str] = (),
+        given: Mapping[str, str] | None = None,
     ) -> None:
         self._environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
             undefined=jinja2.StrictUndefined,
@@ -41,6 +43,7 @@ class Templates:
         )
         self._environment.globals.update(context)
         self._folders = list(folders)
+        self._given = dict(given or {})
         self.sources: dict[str, str] = {}
         for name in [*names, *filter(self._find, optional)]:
             self._collect(name)
@@ -55,30 +58,40 @@ class Templates:
         try:
             text = self._environment.get_template(name).render(context or {})
         except Exception as error:  # a template computes, and so can fail, like any program
-            raise PromptError(f"{self._find(name)}: {_said(error)}") from error
+            raise PromptError(f"{self._where(name)}: {_said(error)}") from error
         return text.removesuffix("\n")
 
     def _find(self, name: str) -> Path | None:
         paths = (folder / name for folder in self._folders)
         return next((path for path in paths if path.is_file()), None)
 
+    def _source(self, name: str) -> str:
+        if name in self._given:
+            return self._given[name]
+        path = self._find(name)
+        if path is None:
+            raise PromptError(f"the prompt in {self._folders[0]} lacks the file {name}")
+        return path.read_text("utf-8")
+
     def _collect(self, name: str) -> None:
         """Read ``name`` and, after it, every file that it includes."""
         if name in self.sources:
             return
-        path = self._find(name)
-        if path is None:
-            raise PromptError(f"the prompt in {self._folders[0]} lacks the file {name}")
         try:
-            self.sources[name] = path.read_text("utf-8")
+            self.sources[name] = self._source(name)
             tree = self._environment.parse(self.sources[name])
             names = list(jinja2.meta.find_referenced_templates(tree))
         except (OSError, UnicodeDecodeError, RecursionError, jinja2.TemplateError) as error:
-            raise PromptError(f"{path}: {_said(error)}") from error
+            raise PromptError(f"{self._where(name)}: {_said(error)}") from error
         for included in names:
             if included is None:
-                raise PromptError(f"{path}: the name of an included file must be written out")
+                where = self._where(name)
+                raise PromptError(f"{where}: the name of an included file must be written out")
             self._collect(included)
+
+    def _where(self, name: str) -> str:
+        """The file behind ``name``, for messages."""
+        return name if name in self._given else str(self._find(name) or name)
 
 
 def _said(error: Exception) -> str:

@@ -18,9 +18,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from lvlm2p.envs import Task
 from lvlm2p.teachers.errors import AnswerError
 
-Elicitation = Literal["stated", "logprobs", "votes", "choice", "exact"]
-"""How the probabilities were obtained. ``exact``: computed, not asked (the planner)."""
-
 FailureKind = Literal[
     "invalid",  # an answer came, and no rule makes a label of it
     "refusal",  # the model declined, or a content filter did
@@ -109,7 +106,8 @@ class Label(_Answer):
 
     kind: Literal["label"] = "label"
     probabilities: dict[str, float]
-    elicitation: Elicitation
+    elicitation: str
+    """How the probabilities were obtained: a value of ``--elicit``, or "exact": computed."""
     analysis: dict[str, Any] | None = None
     """The scene as the teacher described it, before it chose (fields of ``prompts.Analysis``)."""
     outside: float | None = None

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from lvlm2p.teachers.models.elicit.registry import elicitation_names
 
 if TYPE_CHECKING:
     from lvlm2p.teachers.budget import Budget
     from lvlm2p.teachers.teacher import Teacher
 
-Elicit = Literal["stated", "logprobs", "votes", "choice"]
+if TYPE_CHECKING:
+    Elicit: TypeAlias = str
+else:
+    Elicit = Literal[elicitation_names()]  # so that --help lists them
 
 
 class TeacherOptions(BaseModel):
@@ -41,16 +46,18 @@ class TeacherOptions(BaseModel):
     """Answer from the store alone; nobody is asked and nothing is billed."""
 
     on_miss: Literal["fail", "skip"] = "fail"
-    """Offline, a state without a label ends the run (fail) or goes unguided (skip)."""
+    """Offline, a state without a label ends the run (fail) or gets no distillation (skip)."""
 
     symmetry: Literal["none", "canonical"] = "none"
     """canonical: ask about one representative of all symmetric states."""
 
     budget_usd: float | None = Field(default=None, ge=0)
-    """Stop asking when this many dollars are spent; the run goes on unguided."""
+    """Stop asking when this many dollars are spent; the run continues without distillation on
+    unlabelled states."""
 
     budget_calls: int | None = Field(default=None, ge=0)
-    """Stop asking after this many calls to the model; the run goes on unguided."""
+    """Stop asking after this many calls to the model; the run continues without distillation on
+    unlabelled states."""
 
     retry_failures: bool = False
     """Ask again about states whose answer was paid for and of no use."""

@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lvlm2p.teachers.errors import ConfigError
-from lvlm2p.teachers.label import Elicitation
 
 if TYPE_CHECKING:
     from lvlm2p.teachers.budget import Budget
@@ -95,7 +94,7 @@ class Status:
     Attributes:
         name: as on the command line.
         model: what answers.
-        elicitations: what it can be asked for.
+        elicitations: what it can be asked for: values of ``--elicit``.
         usd_per_1000: price of 1,000 labels at the current prompt; 0.0: free; None: unknown.
         ready: whether it could be asked right now.
         note: what is missing, or what one should know, in one sentence.
@@ -103,7 +102,7 @@ class Status:
 
     name: str
     model: str
-    elicitations: tuple[Elicitation, ...]
+    elicitations: tuple[str, ...]
     usd_per_1000: float | None
     ready: bool
     note: str = ""

@@ -81,8 +81,11 @@ def interviewer(config: LabelConfig) -> ChatTeacher:
     options = {key: value for key, value in named.items() if value is not None}
     teacher = load_teacher(config.teacher, options={**options, **config.teacher_args})
     assert isinstance(teacher, ChatTeacher)
-    if teacher.options.elicit not in ("stated", "choice"):
-        raise ConfigError("--engine ray-vllm can elicit stated and choice; use --engine ray")
+    if teacher.elicitation.sampled or teacher.elicitation.answer_format.by_letter:
+        raise ConfigError(
+            f"--engine ray-vllm asks for one text a question, and so can't elicit "
+            f"{teacher.elicitation.name}: use --engine ray"
+        )
     if not teacher.options.model:
         raise ConfigError("--engine ray-vllm needs -T model=<hub id or folder>")
     return teacher
@@ -98,11 +101,11 @@ def _continue(teacher: ChatTeacher, row: Mapping[str, Any]) -> Any:
     from lvlm2p.teachers.models.messages import Reply
 
     (view,) = views_of([row])
-    interview = teacher.asking(view).run()
+    rounds = teacher.interview(view).run()
     try:
-        requests = next(interview)
+        requests = next(rounds)
         for reply in json.loads(row["replies"]):
-            requests = interview.send([Reply.from_json(reply)])
+            requests = rounds.send([Reply.from_json(reply)])
     except StopIteration as end:
         return end.value
     (request,) = requests
@@ -219,7 +222,7 @@ def sort_out(
     for row in rows:
         (view,) = views_of([row])
         if row[ERROR]:
-            answer = teacher.asking(view).failure("unavailable", f"vLLM: {row[ERROR]}"[:500])
+            answer = teacher.interview(view).failure("unavailable", f"vLLM: {row[ERROR]}"[:500])
         else:
             answer = _continue(teacher, row)
         if isinstance(answer, Label | Failure):
@@ -256,7 +259,7 @@ def conduct(
     if waiting:  # never by our rules: a row was lost on its way
         lost = list(waiting.values())
         why = "vLLM: the question came back without an answer, or not at all"
-        yield lost, [teacher.asking(view).failure("unavailable", why) for view in lost]
+        yield lost, [teacher.interview(view).failure("unavailable", why) for view in lost]
 
 
 def _most_rounds(teacher: ChatTeacher, views: Sequence[View]) -> int:

@@ -1,48 +1,39 @@
-"""The options of teachers that are asked in words: the keys of ``-T key=value``."""
+"""The options of teachers that are asked by a prompt: the keys of ``-T key=value``."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-
-Elicit = Literal["stated", "logprobs", "votes", "choice"]
+from pydantic import BaseModel, ConfigDict, Field
 
 
-class AskingOptions(BaseModel):
+class PromptedOptions(BaseModel):
     """What hosted models and models in this process have in common."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, frozen=True)
 
     model: str | None = None
     """Which model; None: the teacher's default."""
-    elicit: Elicit = "stated"
-    """Where the probabilities come from."""
+    elicit: str = "stated"
+    """Where the probabilities come from: a name of the registry of elicitations."""
     prompt: str = "two-turn"
     """Name or folder of the prompt."""
     shots: int | None = Field(default=None, ge=0)
     """Few-shot examples; None: the prompt's default."""
     samples: int = Field(default=5, ge=1, le=100)
-    """How many votes are counted (elicit=votes)."""
+    """How many answers are averaged (elicit=votes)."""
     smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Probability shared equally by all actions (elicit=choice)."""
     temperature: float | None = Field(default=None, ge=0, le=2)
-    """None: the provider's default, for a model of your own 0 (votes: its own). Several newest
-    models take none."""
+    """None: the provider's default, for a model of your own 0 (votes: its own default). Several of
+    the newest models take none."""
     max_tokens: int | None = Field(default=None, ge=1)
     """Longest answer, in tokens; None: the model family's default."""
     reask: int = Field(default=1, ge=0, le=3)
     """How often an answer that can't be used is asked again, with what is wrong with it."""
 
-    @model_validator(mode="after")
-    def _votes_differ(self) -> AskingOptions:
-        if self.elicit == "votes" and self.temperature == 0:
-            raise ValueError("votes at temperature=0 are all the same: leave it out, or raise it")
-        return self
 
-
-class ChatOptions(AskingOptions):
+class ChatOptions(PromptedOptions):
     """Options of hosted models and local servers."""
 
     api_base: str | None = None

@@ -1,4 +1,4 @@
-"""What all teachers that are asked in words have in common: prompts and fingerprints."""
+"""What all teachers that are asked by a prompt have in common: elicitation and fingerprints."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typing import Any
 
 from lvlm2p.envs import Task, View
 from lvlm2p.prompts import Prompt, load_prompt
+from lvlm2p.teachers.errors import ConfigError
 from lvlm2p.teachers.label import Answer
-from lvlm2p.teachers.models.elicit.interview import Asking, Manner
-from lvlm2p.teachers.models.options import AskingOptions
+from lvlm2p.teachers.models.elicit.base import Elicitation
+from lvlm2p.teachers.models.elicit.interview import Interview
+from lvlm2p.teachers.models.elicit.registry import elicitation_class, elicitation_names
+from lvlm2p.teachers.models.options import PromptedOptions
 from lvlm2p.teachers.plugin import Context, fingerprint_of
 from lvlm2p.teachers.teacher import CostEstimate, Counts, Teacher
 
@@ -18,31 +21,49 @@ RULES = 2
 """Part of every fingerprint: raise it when parsing makes something else of the same answer."""
 
 
-class WordsTeacher(Teacher):
-    """A teacher that is asked in words."""
+class PromptedTeacher(Teacher):
+    """A model that is asked about each view by a prompt.
 
-    def __init__(self, name: str, options: AskingOptions, context: Context) -> None:
+    Attributes:
+        elicitation: what it is asked for, and how its answers are read.
+    """
+
+    def __init__(self, name: str, options: PromptedOptions, context: Context) -> None:
+        """Raises ConfigError if ``options`` ask for an elicitation that there is not."""
         self.name = name
         self.counts = Counts()
         self.options = options
         self.context = context
-        self.manner = Manner(
-            teacher=name,
-            elicit=options.elicit,
-            samples=options.samples,
-            smoothing=options.smoothing,
-            reask=options.reask,
-        )
+        self.elicitation = self._elicitation()
         self._prompts: dict[Task, tuple[Prompt, str]] = {}
         self._counting = threading.Lock()
+
+    @property
+    def elicitations(self) -> tuple[str, ...]:
+        """What it can be asked for: values of ``elicit``."""
+        return elicitation_names()
+
+    def _elicitation(self) -> Elicitation:
+        wanted = self.options.elicit
+        if wanted not in elicitation_names():
+            raise ConfigError(
+                f"teacher {self.name!r} has no elicitation {wanted!r}: "
+                f"choose {', '.join(self.elicitations)}"
+            )
+        try:
+            return elicitation_class(wanted)(self.options)
+        except ValueError as error:
+            raise ConfigError(f"teacher {self.name!r}: {error}") from None
 
     def facts(self) -> dict[str, Any]:
         """What can change an answer, the prompt's words aside."""
         options = self.options
+        own = {name: getattr(options, name) for name in self.elicitation.fingerprinted}
         return {
-            "elicit": options.elicit,
-            "samples": options.samples if options.elicit == "votes" else None,
-            "smoothing": options.smoothing if options.elicit == "choice" else None,
+            "elicit": self.elicitation.name,
+            "samples": None,  # the first two that had options of their own, and stay in every
+            "smoothing": None,  # fingerprint: labels are stored under them
+            **own,
             "temperature": options.temperature,
             "reask": options.reask,
             "rules": RULES,
@@ -67,15 +88,16 @@ class WordsTeacher(Teacher):
         """The prompt for ``task``, and the fingerprint of labels that it brings."""
         if task not in self._prompts:
             name, shots = self.wording
-            prompt = load_prompt(name, task, shots=shots, elicit=self.options.elicit)
+            answer = self.elicitation.answer_format
+            prompt = load_prompt(name, task, shots=shots, elicit=answer)
             fingerprint = fingerprint_of({**self.facts(), "prompt": prompt.fingerprint})
             self._prompts[task] = prompt, fingerprint
         return self._prompts[task]
 
-    def asking(self, view: View) -> Asking:
+    def interview(self, view: View) -> Interview:
         """A new interview about ``view``."""
         prompt, fingerprint = self.prompted(view.task)
-        return Asking(view, prompt, self.manner, fingerprint)
+        return Interview(view, prompt, self.elicitation, self.name, fingerprint)
 
     def estimate(self, views: Sequence[View]) -> CostEstimate:
         """See :class:`Teacher`; answers that have to be asked again are not foreseen."""
@@ -85,8 +107,7 @@ class WordsTeacher(Teacher):
 
     def calls_for(self, task: Task) -> int:
         """Calls that one label of ``task`` takes, if each answer is of use."""
-        last = self.options.samples if self.options.elicit == "votes" else 1
-        return len(self.prompted(task)[0].questions) - 1 + last
+        return len(self.prompted(task)[0].questions) - 1 + self.elicitation.calls
 
     def price(self, labels: int) -> float | None:
         """Dollars for so many labels; None: not known."""

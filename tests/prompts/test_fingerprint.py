@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
@@ -19,13 +19,13 @@ from lvlm2p.envs import (
 )
 from lvlm2p.prompts import (
     Analysis,
-    Elicit,
     load_prompt,
     prompt_names,
 )
+from lvlm2p.prompts.answer_format import FORMATS
 from tests.support.prompts import copied
 
-ELICITS = get_args(Elicit)
+ELICITS = tuple(FORMATS)
 FETCH = task_named("fetch")
 
 

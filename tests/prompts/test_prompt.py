@@ -10,7 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
@@ -27,7 +27,6 @@ from lvlm2p.envs import (
 )
 from lvlm2p.prompts import (
     Analysis,
-    Elicit,
     Prompt,
     PromptError,
     action_model,
@@ -36,11 +35,12 @@ from lvlm2p.prompts import (
     plain_text,
     prompt_names,
 )
+from lvlm2p.prompts.answer_format import FORMATS
 from lvlm2p.prompts.conversation import pictures
 from lvlm2p.prompts.examples import POOLS
 from tests.support.prompts import copied
 
-ELICITS = get_args(Elicit)
+ELICITS = tuple(FORMATS)
 FETCH = task_named("fetch")
 ENVS = {
     "lava-gap": ["MiniGrid-LavaGapS5-v0", "MiniGrid-LavaGapS7-v0"],
@@ -67,7 +67,7 @@ def text_of(prompt: Prompt) -> str:
 @pytest.mark.parametrize("name", prompt_names())
 @pytest.mark.parametrize("env_id", [env_id for ids in ENVS.values() for env_id in ids])
 def test_every_prompt_asks_about_every_task_at_any_size(
-    name: str, elicit: Elicit, env_id: str
+    name: str, elicit: str, env_id: str
 ) -> None:
     view = first_view(env_id)
     prompt = load_prompt(name, view.task, elicit=elicit)
@@ -99,7 +99,7 @@ def test_every_prompt_asks_about_every_task_at_any_size(
 @pytest.mark.parametrize("name", ["two-turn", "direct"])
 @pytest.mark.parametrize("task", tasks(), ids=lambda task: task.name)
 def test_examples_are_turns_whose_answers_are_what_is_asked_for(
-    name: str, elicit: Elicit, task: Task
+    name: str, elicit: str, task: Task
 ) -> None:
     prompt = load_prompt(name, task, shots=16, elicit=elicit)
     system, *turns = prompt.opening
@@ -147,7 +147,7 @@ def test_what_is_carried_is_said() -> None:
 
 
 @pytest.mark.parametrize("elicit", ELICITS)
-def test_the_prefix_is_the_same_bytes_for_every_view(elicit: Elicit) -> None:
+def test_the_prefix_is_the_same_bytes_for_every_view(elicit: str) -> None:
     prompt = load_prompt("two-turn", FETCH, shots=3, elicit=elicit)
     first, second = (
         prompt.conversation(first_view(env_id, seed=seed))
@@ -228,7 +228,7 @@ def own_task(**more: Any) -> Task:
 
 
 @pytest.mark.parametrize("elicit", ELICITS)
-def test_a_users_task_needs_no_examples(elicit: Elicit) -> None:
+def test_a_users_task_needs_no_examples(elicit: str) -> None:
     import numpy as np
 
     task = own_task(draw=lambda view, style: np.zeros((8, 8, 3), np.uint8))
@@ -324,7 +324,7 @@ def test_a_mission_is_text_and_not_a_template() -> None:
 
 def preview(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "prompts", *words],
+        [sys.executable, "-m", "lvlm2p.prompts", *words],
         capture_output=True,
         text=True,
         cwd=Path(__file__).parents[2],

@@ -21,9 +21,7 @@ from typing import Any
 
 from lvlm2p.prompts import Analysis
 from lvlm2p.teachers.errors import AnswerError
-from lvlm2p.teachers.models.elicit.jsonish import Pairs, values
-from lvlm2p.teachers.models.elicit.numbers import read_number
-from lvlm2p.teachers.models.elicit.parsing import readable
+from lvlm2p.teachers.models.elicit.text import Pairs, read_number, readable, values
 
 _SYNONYMS = {
     "right": ("right", "east", "→", ">", "rightward", "rightwards"),

@@ -7,25 +7,28 @@ asked in exactly the same way.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, TypeVar
 
-from lvlm2p.envs import Task, View
-from lvlm2p.prompts import Analysis, Conversation, Message, Prompt, Question, plain_text
+from lvlm2p.envs import View
+from lvlm2p.prompts import Analysis, Conversation, Message, Prompt, plain_text
 from lvlm2p.teachers.errors import AnswerError
-from lvlm2p.teachers.label import Answer, Elicitation, Failure, FailureKind, Label, Turn, Usage
+from lvlm2p.teachers.label import Answer, Failure, FailureKind, Label, Turn, Usage
 from lvlm2p.teachers.models.elicit.analysis import parse_analysis
-from lvlm2p.teachers.models.elicit.parsing import parse_choice, parse_letters, parse_probabilities
-from lvlm2p.teachers.models.elicit.refusals import sounds_like_refusal
+from lvlm2p.teachers.models.elicit.base import Distribution, Elicitation
+from lvlm2p.teachers.models.elicit.text import sounds_like_refusal
 from lvlm2p.teachers.models.messages import Reply, Request
 
-Interview: TypeAlias = Generator[list[Request], list[Reply], Answer]
+Rounds: TypeAlias = Generator[list[Request], list[Reply], Answer]
+"""Yields the requests of a round, is sent their replies in the same order, returns the answer."""
+
 T = TypeVar("T")
 
 _QUOTED = 2_000
 """Characters of an unusable answer that the model is shown when it is asked again."""
+
+_JSON = "JSON in the format asked for"
 
 
 class Unanswered(Exception):
@@ -36,38 +39,21 @@ class Unanswered(Exception):
         self.kind = kind
 
 
-@dataclass(frozen=True)
-class Manner:
-    """How a teacher asks.
-
-    Attributes:
-        samples: how many votes are counted (``votes`` only).
-        smoothing: probability shared by all actions under ``choice``.
-        reask: how often an unusable answer is asked again, with what was wrong with it.
-    """
-
-    teacher: str
-    elicit: Elicitation
-    samples: int = 1
-    smoothing: float = 0.0
-    reask: int = 1
-
-
 @dataclass
-class _Record:
+class _Transcript:
     """What has been said and paid so far."""
 
-    transcript: list[Turn] = field(default_factory=list)
+    turns: list[Turn] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
     cost_usd: float | None = 0.0
     latency_s: float = 0.0
     model: str = ""
 
     def asked(self, message: Message) -> None:
-        self.transcript.append(Turn(role="user", text=plain_text(message)))
+        self.turns.append(Turn(role="user", text=plain_text(message)))
 
     def answered(self, reply: Reply) -> None:
-        self.transcript.append(Turn(role="assistant", text=reply.text))
+        self.turns.append(Turn(role="assistant", text=reply.text))
         self.usage = self.usage + reply.usage
         known = self.cost_usd is not None and reply.cost_usd is not None
         self.cost_usd = (self.cost_usd or 0.0) + (reply.cost_usd or 0.0) if known else None
@@ -75,17 +61,21 @@ class _Record:
         self.model = reply.model or self.model
 
 
-class Asking:
-    """The interview about one view; :meth:`run` is the generator."""
+class Interview:
+    """The questions about one view; :meth:`run` is the generator."""
 
-    def __init__(self, view: View, prompt: Prompt, manner: Manner, fingerprint: str) -> None:
+    def __init__(
+        self, view: View, prompt: Prompt, elicitation: Elicitation, teacher: str, fingerprint: str
+    ) -> None:
+        """``teacher`` and ``fingerprint`` are what the answer will say of who answered."""
         self.view = view
         self.prompt = prompt
-        self.manner = manner
+        self.elicitation = elicitation
+        self.teacher = teacher
         self.fingerprint = fingerprint
-        self.record = _Record()
+        self._transcript = _Transcript()
 
-    def run(self) -> Interview:
+    def run(self) -> Rounds:
         """Yield rounds of requests, be sent their replies, return the answer."""
         try:
             conversation = self.prompt.conversation(self.view)
@@ -93,135 +83,130 @@ class Asking:
         except Unanswered as error:
             return self.failure(error.kind, str(error))
 
+    def keep(self, reply: Reply) -> None:
+        """Record a reply that was paid for, though the interview can't go on."""
+        self._transcript.answered(reply)
+
     def failure(self, kind: FailureKind, message: str) -> Failure:
         """No label, for this reason; what was said and paid until now is kept."""
         return Failure(failure=kind, message=message, **self._facts())
 
     def _facts(self) -> dict[str, Any]:
-        record = self.record
+        said = self._transcript
         return {
             "task": self.view.task.name,
-            "teacher": self.manner.teacher,
+            "teacher": self.teacher,
             "fingerprint": self.fingerprint,
-            "model": record.model,
+            "model": said.model,
             "prompt": self.prompt.fingerprint,
-            "transcript": tuple(record.transcript),
-            "usage": record.usage,
-            "cost_usd": record.cost_usd,
-            "latency_s": record.latency_s,
+            "transcript": tuple(said.turns),
+            "usage": said.usage,
+            "cost_usd": said.cost_usd,
+            "latency_s": said.latency_s,
         }
 
-    def _converse(self, conversation: Conversation) -> Interview:
-        task, answers = self.view.task, list[str]()
+    def _converse(self, conversation: Conversation) -> Rounds:
+        answers: list[str] = []
         analysis: Analysis | None = None
-        outside: float | None = None
-        first, *rest = conversation.questions
-        last = rest[0] if rest else first
-        if rest:
-            reply, analysis = yield from self._settled(
-                conversation, first, answers, lambda reply: parse_analysis(reply.text)
+        if len(conversation.questions) == 2:
+            reply, analysis = yield from self._until_usable(
+                self._request("1", conversation, answers),
+                lambda reply: parse_analysis(reply.text),
+                _JSON,
             )
             answers.append(_in_own_words(reply, analysis))
-        if last.kind == "letter":
-            letters = conversation.letters
-            _, (probabilities, outside) = yield from self._settled(
-                conversation,
-                last,
-                answers,
-                lambda reply: parse_letters(reply.alternatives, letters),
-            )
-        elif last.kind == "stated":
-            _, probabilities = yield from self._settled(
-                conversation, last, answers, lambda reply: parse_probabilities(reply.text, task)
-            )
-        elif self.manner.elicit == "votes":
-            probabilities = yield from self._votes(conversation, last, answers)
+        if self.elicitation.sampled:
+            found = yield from self._sampled(conversation, answers)
         else:
-            _, choice = yield from self._settled(
-                conversation, last, answers, lambda reply: parse_choice(reply.text, task)
+            _, found = yield from self._until_usable(
+                self._request(str(len(answers) + 1), conversation, answers),
+                self._parse,
+                self.elicitation.answer_format.correction,
             )
-            probabilities = _smoothed({choice: 1.0}, task, self.manner.smoothing)
         return Label(
-            probabilities=probabilities,
-            elicitation=self.manner.elicit,
+            probabilities=found.probabilities,
+            elicitation=self.elicitation.name,
             analysis=None if analysis is None else analysis.model_dump(),
-            outside=outside,
+            outside=found.outside,
             **self._facts(),
         )
 
-    def _settled(
-        self,
-        conversation: Conversation,
-        question: Question,
-        answers: list[str],
-        parse: Callable[[Reply], T],
+    def _parse(self, reply: Reply) -> Distribution:
+        return self.elicitation.parse(reply, self.view)
+
+    def _until_usable(
+        self, request: Request, parse: Callable[[Reply], T], wanted: str
     ) -> Generator[list[Request], list[Reply], tuple[Reply, T]]:
-        """Ask one question until its answer is of use."""
-        turn = str(len(answers) + 1)
-        request = self._request(turn, conversation, question, answers)
-        self.record.asked(request.messages[-1])
+        """Ask one question, and again with what is wrong with the answer, until it is of use."""
+        reask = self.elicitation.options.reask
+        self._transcript.asked(request.messages[-1])
         (reply,) = yield [request]
-        for attempt in range(self.manner.reask + 1):
-            self.record.answered(reply)
+        for attempt in range(reask + 1):
+            self._transcript.answered(reply)
             try:
                 return reply, usable(reply, parse)
             except AnswerError as error:
-                if attempt == self.manner.reask:
+                if attempt == reask:
                     raise Unanswered("invalid", str(error)) from error
-                (reply,) = yield [self._again(request, reply, error, attempt)]
+                (reply,) = yield [self._again(request, reply, error, attempt, wanted)]
         raise AssertionError("the loop returns or raises")
 
-    def _votes(
-        self, conversation: Conversation, question: Question, answers: list[str]
-    ) -> Generator[list[Request], list[Reply], dict[str, float]]:
-        """Ask the same ``samples`` times over and count. A spoilt vote counts for nobody."""
+    def _sampled(
+        self, conversation: Conversation, answers: list[str]
+    ) -> Generator[list[Request], list[Reply], Distribution]:
+        """Ask the same several times over; unparsable samples are left out of the mean.
+
+        Raises:
+            Unanswered: more than half of the samples are unparsable.
+        """
         turn = str(len(answers) + 1)
         requests = [
-            self._request(f"{turn}/{vote + 1}", conversation, question, answers)
-            for vote in range(self.manner.samples)
+            self._request(f"{turn}/{sample + 1}", conversation, answers)
+            for sample in range(self.elicitation.calls)
         ]
-        self.record.asked(requests[0].messages[-1])
+        self._transcript.asked(requests[0].messages[-1])
         replies = yield requests
-        votes: Counter[str] = Counter()
-        spoilt: list[Unanswered] = []
+        samples: list[Distribution] = []
+        unparsable: list[Unanswered] = []
         for reply in replies:
-            self.record.answered(reply)
+            self._transcript.answered(reply)
             try:
-                votes[usable(reply, lambda reply: parse_choice(reply.text, self.view.task))] += 1
+                samples.append(usable(reply, self._parse))
             except Unanswered as error:
-                spoilt.append(error)
+                unparsable.append(error)
             except AnswerError as error:
-                spoilt.append(Unanswered("invalid", str(error)))
-        if 2 * len(spoilt) > len(replies):
-            first = spoilt[0]
+                unparsable.append(Unanswered("invalid", str(error)))
+        if 2 * len(unparsable) > len(replies):
+            first = unparsable[0]
             raise Unanswered(
                 first.kind,
-                f"{len(spoilt)} of {len(replies)} votes are of no use; the first: {first}",
+                f"{len(unparsable)} of {len(replies)} samples can't be used; the first: {first}",
             )
-        return _smoothed(votes, self.view.task, 0.0)
+        return self.elicitation.combine(samples)
 
-    def _again(self, request: Request, reply: Reply, error: AnswerError, attempt: int) -> Request:
+    def _again(
+        self, request: Request, reply: Reply, error: AnswerError, attempt: int, wanted: str
+    ) -> Request:
         """The same question with the unusable answer and what is wrong with it."""
-        wanted = "one letter" if request.letters else "JSON in the format asked for"
         correction = {
             "role": "user",
             "content": f"That answer can't be used: {error}. Answer again, with {wanted} only.",
         }
-        self.record.asked(correction)
+        self._transcript.asked(correction)
         said = {"role": "assistant", "content": reply.text[:_QUOTED] or "(no answer)"}
         turn = request.turn + "+" * (attempt + 1)
         return replace(request, turn=turn, messages=[*request.messages, said, correction])
 
-    def _request(
-        self, turn: str, conversation: Conversation, question: Question, answers: list[str]
-    ) -> Request:
+    def _request(self, turn: str, conversation: Conversation, answers: list[str]) -> Request:
+        """The question that follows ``answers``; letters are asked for in the last one only."""
+        is_last = len(answers) == len(conversation.questions) - 1
         return Request(
             turn=turn,
             messages=conversation.messages(answers),
             prefix=conversation.prefix,
             cache_key=self.prompt.fingerprint[:32],
-            schema=question.schema,
-            letters=tuple(conversation.letters) if question.kind == "letter" else (),
+            schema=conversation.questions[len(answers)].schema,
+            letters=tuple(conversation.letters) if is_last else (),
         )
 
 
@@ -254,13 +239,3 @@ def _in_own_words(reply: Reply, analysis: Analysis) -> str:
     text = reply.text.strip()
     plain = text.startswith("{") and text.endswith("}") and len(text) <= _QUOTED
     return reply.text if plain else analysis.model_dump_json()
-
-
-def _smoothed(votes: Any, task: Task, smoothing: float) -> dict[str, float]:
-    """Relative frequencies, with ``smoothing`` of the mass shared equally by all actions."""
-    total = sum(votes.values())
-    share = smoothing / len(task.actions)
-    return {
-        action.name: (1 - smoothing) * votes.get(action.name, 0) / total + share
-        for action in task.actions
-    }

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-from lvlm2p.teachers.label import Elicitation
+from lvlm2p.teachers.models.elicit.registry import elicitation_class, elicitation_names
 
 PRICES = "model_prices_and_context_window_backup.json"
 
@@ -26,7 +26,7 @@ class Capabilities:
     Attributes:
         paid: answers are billed, so that a price of 0 means that it is not known.
         temperature: whether one may be chosen.
-        logprobs: whether it tells the alternatives of a token; ``logprobs_extra`` is what must be
+        logprobs: whether it returns the alternatives of a token; ``logprobs_extra`` is what must be
             sent along to get them.
         schema: whether it takes ``response_format``.
         reasons: whether it may think, at the expense of ``max_tokens``, before it answers.
@@ -45,10 +45,10 @@ class Capabilities:
     max_tokens: int = 4096
 
     @property
-    def elicitations(self) -> tuple[Elicitation, ...]:
-        """What the model can be asked for."""
-        plain: tuple[Elicitation, ...] = ("stated", "choice", "votes")
-        return (*plain, "logprobs") if self.logprobs else plain
+    def elicitations(self) -> tuple[str, ...]:
+        """What the model can be asked for: values of ``--elicit``."""
+        names = elicitation_names()
+        return tuple(name for name in names if elicitation_class(name).lacking(self) is None)
 
 
 _NO_REASONING = {"reasoning_effort": "none"}

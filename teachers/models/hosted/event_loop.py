@@ -18,12 +18,12 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 ASKING, CALL = "lvlm2p asking", "lvlm2p call"
-"""Names of tasks: what puts questions, and single calls that are under way."""
+"""Names of tasks: interviews, and single calls in flight."""
 
 THREAD = "lvlm2p-asking"
 
-PATIENCE_S = 20.0
-"""How long calls under way are waited for, when nobody needs them any more and at the very end."""
+DRAIN_S = 20.0
+"""How long in-flight calls are waited for, when nobody needs them any more and at the very end."""
 
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
@@ -35,9 +35,9 @@ def submit(work: Coroutine[Any, Any, T]) -> Future[T]:
     return asyncio.run_coroutine_threadsafe(work, _running_loop())
 
 
-def see_through(settling: Coroutine[Any, Any, None]) -> None:
-    """Wait until calls under way have ended: what was sent is billed, and is to be kept. Somebody
-    who wants it now would otherwise ask, and pay, again."""
+def drain(settling: Coroutine[Any, Any, None]) -> None:
+    """Wait until in-flight calls have ended: what was sent is billed, and is to be kept. Whoever
+    wants it now would otherwise ask, and pay, again."""
     loop = _loop
     if loop is None or not loop.is_running() or threading.current_thread().name == THREAD:
         settling.close()  # the process is ending, or it is the calls' own thread that cleans up
@@ -46,9 +46,9 @@ def see_through(settling: Coroutine[Any, Any, None]) -> None:
     try:
         ended.result(1.0)
     except TimeoutError:
-        print("waiting for answers that are on their way", file=sys.stderr)
+        print("waiting for in-flight requests", file=sys.stderr)
         with contextlib.suppress(TimeoutError):
-            ended.result(PATIENCE_S)
+            ended.result(DRAIN_S)
     finally:
         ended.cancel()
 
@@ -72,7 +72,7 @@ def _close(loop: asyncio.AbstractEventLoop, owner: int) -> None:
     if owner != os.getpid() or not loop.is_running():
         return
     try:
-        asyncio.run_coroutine_threadsafe(_disconnect(), loop).result(timeout=PATIENCE_S + 2)
+        asyncio.run_coroutine_threadsafe(_disconnect(), loop).result(timeout=DRAIN_S + 2)
     except (Exception, KeyboardInterrupt):  # the process is ending: nobody is left to be told
         return
     finally:
@@ -80,9 +80,9 @@ def _close(loop: asyncio.AbstractEventLoop, owner: int) -> None:
 
 
 async def _disconnect() -> None:
-    """Ask nothing more, see through what was asked, then close.
+    """Ask nothing more, wait for what was asked, then close.
 
-    A call that is on its way will be billed; its reply goes to the journal.
+    A call in flight will be billed; its reply goes to the journal.
     """
     tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     for task in tasks:
@@ -90,8 +90,8 @@ async def _disconnect() -> None:
             task.cancel()
     calls = [task for task in tasks if task.get_name() == CALL]
     if calls:
-        print(f"waiting for {len(calls)} answers that are on their way", file=sys.stderr)
-        await asyncio.wait(calls, timeout=PATIENCE_S)
+        print(f"waiting for {len(calls)} in-flight requests", file=sys.stderr)
+        await asyncio.wait(calls, timeout=DRAIN_S)
     for task in tasks:
         task.cancel()
     direct = sys.modules.get("lvlm2p.teachers.models.hosted.vllm_client")

@@ -19,7 +19,7 @@ from typing import Any
 from lvlm2p.teachers.label import Usage
 from lvlm2p.teachers.models.hosted.api_keys import scrub
 from lvlm2p.teachers.models.hosted.capabilities import Capabilities
-from lvlm2p.teachers.models.hosted.provider_errors import Fault, fault_of
+from lvlm2p.teachers.models.hosted.provider_errors import ProviderError, classify_error
 from lvlm2p.teachers.models.messages import Finish, Reply, Request
 
 _ENVIRONMENT = {
@@ -58,7 +58,7 @@ class Client:
         """Send ``request`` once.
 
         Raises:
-            Fault: no answer came.
+            ProviderError: no answer came.
         """
         started = time.perf_counter()
         try:
@@ -66,7 +66,7 @@ class Client:
                 response = await self._send(request, key)
             return self._reply(request, response, time.perf_counter() - started)
         except Exception as error:  # litellm raises its own, openai's, httpx's, ValueError ...
-            raise self._fault(error) from None
+            raise self._error(error) from None
 
     async def _send(self, request: Request, key: str | None) -> Any:
         return await import_litellm().acompletion(**self.arguments(request, key))
@@ -109,17 +109,17 @@ class Client:
             finish = _FINISH.get(choice.finish_reason or "", "stop")
             alternatives = _alternatives(choice) if request.letters else {}
         except (AttributeError, IndexError, TypeError, KeyError) as error:
-            raise Fault("unavailable", "the provider's answer has no message") from error
+            raise ProviderError("unavailable", "the provider's answer has no message") from error
         if alternatives and finish == "length":
             finish = "stop"  # one letter is all that was asked for
         if refused and not content:
             content, finish = refused, "refusal"
         text = content if isinstance(content, str) else ""
         if request.letters and finish == "stop" and text.strip() and not alternatives:
-            raise Fault(
+            raise ProviderError(
                 "rejected",
-                f"{self.model} sent no token probabilities: choose another --elicit",
-                blame="model",
+                f"{self.model} returned no logprobs: choose another --elicit",
+                scope="model",
             )
         return Reply(
             text=text.encode("utf-8", "replace").decode("utf-8"),
@@ -138,8 +138,8 @@ class Client:
         cost = (getattr(response, "_hidden_params", None) or {}).get("response_cost")
         return float(cost) if isinstance(cost, int | float) and cost > 0 else None
 
-    def _fault(self, error: Exception) -> Fault:
-        if isinstance(error, Fault):
+    def _error(self, error: Exception) -> ProviderError:
+        if isinstance(error, ProviderError):
             return error
         raw = str(error)
         message = f"{self.model}: {scrub(_WRAPPING.sub('', raw), self.keys)}"
@@ -147,16 +147,16 @@ class Client:
         if isinstance(error, TimeoutError | litellm.Timeout):
             return self._timeout()
         if isinstance(error, litellm.UnsupportedParamsError):
-            return Fault("rejected", message, blame="model")
+            return ProviderError("rejected", message, scope="model")
         if isinstance(error, litellm.ContentPolicyViolationError):
-            return Fault("refusal", message, blame="request")
+            return ProviderError("refusal", message, scope="request")
         status = getattr(error, "status_code", None)
         if isinstance(error, litellm.APIConnectionError):
             status = None  # litellm calls it 500
-        return fault_of(status, raw, _headers(error), message)
+        return classify_error(status, raw, _headers(error), message)
 
-    def _timeout(self) -> Fault:
-        return Fault("timeout", f"{self.model}: no answer within {self.timeout:g} seconds")
+    def _timeout(self) -> ProviderError:
+        return ProviderError("timeout", f"{self.model}: no answer within {self.timeout:g} seconds")
 
 
 def import_litellm() -> Any:

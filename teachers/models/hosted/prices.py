@@ -17,15 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from lvlm2p.envs import task_named
-from lvlm2p.prompts import (
-    Elicit,
-    Message,
-    analysis_json,
-    choice_json,
-    load_examples,
-    load_prompt,
-    probabilities_json,
-)
+from lvlm2p.prompts import AnswerFormat, Message, analysis_json, load_examples, load_prompt
+from lvlm2p.prompts.answer_format import FORMATS
 from lvlm2p.teachers.models.hosted.capabilities import price_entry
 
 _OVERHEAD = 4
@@ -36,56 +29,54 @@ def price_of_1000(
     model: str,
     prompt: str = "two-turn",
     shots: int | None = None,
-    elicit: Elicit = "stated",
-    samples: int = 5,
+    answer: AnswerFormat = FORMATS["stated"],
+    calls: int = 1,
 ) -> float | None:
-    """Dollars for 1,000 labels about GoToDoor on 6x6 cells; None: the price is not known."""
+    """Dollars for 1,000 labels about GoToDoor on 6x6 cells; None: the price is not known.
+
+    ``answer``: what the last question asks for; ``calls``: how often it is asked for one label.
+    """
     entry = price_entry(model)
     each_in, each_out = entry.get("input_cost_per_token"), entry.get("output_cost_per_token")
     if not each_in or not each_out:
         return None
-    tokens_in, tokens_out = tokens_of_label(model, prompt, shots, elicit, samples)
+    tokens_in, tokens_out = tokens_of_label(model, prompt, shots, answer, calls)
     return 1000 * (tokens_in * float(each_in) + tokens_out * float(each_out))
 
 
 @cache
 def tokens_of_label(
-    model: str, prompt: str, shots: int | None, elicit: Elicit, samples: int = 5
+    model: str, prompt: str, shots: int | None, answer: AnswerFormat, calls: int = 1
 ) -> tuple[int, int]:
     """Tokens in and out of one label: every turn is sent with all that went before."""
     task = task_named("go-to-door")
-    loaded = load_prompt(prompt, task, shots=shots, elicit=elicit)
+    loaded = load_prompt(prompt, task, shots=shots, elicit=answer)
     (example,) = load_examples(task, loaded.style, 1)
     conversation = loaded.conversation(example.view)
-    last = {
-        "stated": probabilities_json(example.probabilities),
-        "logprobs": next(iter(conversation.letters), ""),
-    }
-    answers = [last.get(elicit, choice_json(example.action))]
-    if len(conversation.questions) == 2:
-        answers.insert(0, analysis_json(example.analysis))
+    answers = [analysis_json(example.analysis), answer.example(example)]
+    answers = answers[-len(conversation.questions) :]
     sent = said = 0
-    for turn, answer in enumerate(answers):
-        times = samples if elicit == "votes" and turn == len(answers) - 1 else 1
+    for turn, text in enumerate(answers):
+        times = calls if turn == len(answers) - 1 else 1
         messages = conversation.messages(answers[:turn])
         sent += times * sum(_tokens(model, message) for message in messages)
-        said += times * _words(answer)
+        said += times * _text_tokens(text)
     return sent, said
 
 
 def _tokens(model: str, message: Message) -> int:
     content = message["content"]
     if isinstance(content, str):
-        return _OVERHEAD + _words(content)
+        return _OVERHEAD + _text_tokens(content)
     return _OVERHEAD + sum(
-        _words(part["text"])
+        _text_tokens(part["text"])
         if part["type"] == "text"
-        else _picture(model, part["image_url"]["url"])
+        else _image_tokens(model, part["image_url"]["url"])
         for part in content
     )
 
 
-def _picture(model: str, url: str) -> int:
+def _image_tokens(model: str, url: str) -> int:
     """Tokens of a PNG data URL, by the provider's rule.
 
     Gemini 3 and later: 1,120 a picture at the default resolution; before: 258 a tile of 768
@@ -120,7 +111,7 @@ def _size(url: str) -> tuple[int, int]:
     return width, height
 
 
-def _words(text: str) -> int:
+def _text_tokens(text: str) -> int:
     return len(_encoding().encode(text))
 
 

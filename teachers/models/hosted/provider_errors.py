@@ -1,16 +1,16 @@
 """What can go wrong between us and a provider, as one typed exception.
 
-Each fault knows whether asking again can help and who is to blame:
+Each error has a scope, which decides whether asking again can help:
 
-===========  ============================================  =====================================
-blame        examples                                      what follows
-===========  ============================================  =====================================
-"moment"     429, 5xx, timeout, reset, unreadable answer   asked again, after a while
-"request"    too long, content policy, a 400               this view fails, others are asked
-"key"        401, 403, no quota left                       the key is put away, another is used
-"model"      404, unknown model                            nobody is asked any more, unless
-                                                           somebody was answered before
-===========  ============================================  =====================================
+============  ============================================  ====================================
+scope         examples                                      what follows
+============  ============================================  ====================================
+"transient"   429, 5xx, timeout, reset, unreadable answer   asked again, after a while
+"request"     too long, content policy, a 400               this view fails, others are asked
+"credential"  401, 403, no quota left                       the key is disabled, another is used
+"model"       404, unknown model                            nothing more is asked, unless there
+                                                            were answers before
+============  ============================================  ====================================
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 from lvlm2p.teachers.label import FailureKind
 
-Blame = Literal["moment", "request", "key", "model"]
+Scope = Literal["transient", "request", "credential", "model"]
 
 _NO_MONEY = re.compile(r"insufficient_quota|credit balance is too low|enable billing", re.I)
 _DAY_IS_OVER = re.compile(r"PerDay|limit: 0\b")
@@ -48,25 +48,36 @@ _RETRY_DELAY = re.compile(r"retryDelay\W{1,8}([\d.]{1,12})s")
 _LONGEST_WAIT = 600.0
 
 
-class Fault(Exception):
+class ProviderError(Exception):
     """One call that brought no answer.
 
     Attributes:
         kind: what a view's Failure is called if nothing better comes.
+        scope: see above.
         wait: seconds that the provider asked us to wait; None: it did not say.
     """
 
     def __init__(
-        self, kind: FailureKind, message: str, blame: Blame = "moment", wait: float | None = None
+        self,
+        kind: FailureKind,
+        message: str,
+        scope: Scope = "transient",
+        wait: float | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
-        self.blame = blame
+        self.scope = scope
         self.wait = wait
 
 
-def fault_of(status: int | None, text: str, headers: Mapping[str, Any], message: str) -> Fault:
-    """The fault behind an HTTP answer.
+class PermanentProviderError(Exception):
+    """No call will be answered any more, for this reason."""
+
+
+def classify_error(
+    status: int | None, text: str, headers: Mapping[str, Any], message: str
+) -> ProviderError:
+    """The error behind an HTTP answer.
 
     Args:
         status: HTTP status; None: there was no answer at all (refused, reset, unreadable).
@@ -76,16 +87,16 @@ def fault_of(status: int | None, text: str, headers: Mapping[str, Any], message:
     """
     wait = wait_of(text, headers)
     if status is None or not 400 <= status < 500 or status in (408, 409, 425):
-        return Fault("unavailable", message, wait=wait)
+        return ProviderError("unavailable", message, wait=wait)
     if status == 429 and not _is_spent(text, wait):
-        return Fault("rate_limited", message, wait=wait)
+        return ProviderError("rate_limited", message, wait=wait)
     if status not in (401, 402, 404, 429) and _POLICY.search(text):
-        return Fault("refusal", message, blame="request")
+        return ProviderError("refusal", message, scope="request")
     if status in (401, 402, 403, 429) or _BAD_KEY.search(text) or _NO_MONEY.search(text):
-        return Fault("rejected", message, blame="key")
+        return ProviderError("rejected", message, scope="credential")
     if status == 404 or (status == 400 and _NO_MODEL.search(text)):
-        return Fault("rejected", message, blame="model")
-    return Fault("rejected", message, blame="request")
+        return ProviderError("rejected", message, scope="model")
+    return ProviderError("rejected", message, scope="request")
 
 
 def _is_spent(text: str, wait: float | None) -> bool:
@@ -121,9 +132,9 @@ def _float(value: Any, unit: float = 1.0) -> float | None:
 
 def _until(date: str) -> float | None:
     try:
-        moment = parsedate_to_datetime(date)
+        date_time = parsedate_to_datetime(date)
     except (TypeError, ValueError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return (moment - datetime.now(UTC)).total_seconds()
+    if date_time.tzinfo is None:
+        date_time = date_time.replace(tzinfo=UTC)
+    return (date_time - datetime.now(UTC)).total_seconds()

@@ -1,8 +1,8 @@
-"""How fast one may ask: a lane for each API key, and a gate that deals out their slots.
+"""How fast one may ask: a limiter for each API key, and one over all of them.
 
-A lane's concurrency adapts (additive increase, multiplicative decrease, as TCP does): it doubles
-with every round of answers until the provider first complains, then grows by one a round, and
-halves when the provider answers 429. All of it happens in one event loop; nothing is locked.
+The concurrency of a key adapts (additive increase, multiplicative decrease, as TCP does): it
+doubles with every round of answers until the provider's first 429, then grows by one a round, and
+halves at each 429. All of it happens in one event loop; nothing is locked.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 START = 16
 """Calls in flight for each key before anything is known of the provider."""
 
-LONGEST_REST = 60.0
-"""Seconds that a lane rests at most when the provider does not say how long."""
+LONGEST_PAUSE_S = 60.0
+"""For how long a key is not used, at most, when a 429 does not say how long."""
 
 
 @dataclass
-class Allowance:
+class TokenBucket:
     """A limit per minute, as a bucket that refills steadily.
 
     It holds six seconds' worth, so that a run neither opens with a minute's burst nor stutters. It
@@ -54,29 +54,36 @@ class Allowance:
 
 
 @dataclass(eq=False)
-class Lane:
-    """One key's share of the traffic."""
+class KeyLimiter:
+    """What is known of one API key: how many calls at a time, and when the next may start.
+
+    Attributes:
+        limit: calls in flight at most.
+        doubling: whether the provider has never answered 429 yet.
+        running: calls in flight.
+        paused_until: monotonic seconds.
+        halved_at: monotonic seconds; when ``limit`` was last halved.
+        consecutive_429s: with no answer between them.
+        disabled_reason: why the key is not used any more; None: it is.
+    """
 
     key: str | None = field(repr=False)
     limit: float = START
-    growing: bool = True
-    """Still doubling: the provider has never complained."""
+    doubling: bool = True
     running: int = 0
-    rest_until: float = 0.0
+    paused_until: float = 0.0
     halved_at: float = 0.0
-    complaints: int = 0
-    """429s in a row, with no answer between them."""
-    dead: str | None = None
-    """Why this key is of no more use."""
-    requests: Allowance | None = None
-    tokens: Allowance | None = None
+    consecutive_429s: int = 0
+    disabled_reason: str | None = None
+    requests: TokenBucket | None = None
+    tokens: TokenBucket | None = None
 
 
-class Gate:
-    """Deals out slots to callers, in the order in which they came, key after key.
+class ConcurrencyLimiter:
+    """Gives each call a key and a slot, first come, first served, the keys in turn.
 
     Args:
-        keys: one lane each; ``(None,)`` where no key is needed.
+        keys: ``(None,)`` where no key is needed.
         concurrency: calls in flight at most, all keys together.
         requests_per_minute, tokens_per_minute: limits of each key; None: none known.
     """
@@ -89,12 +96,12 @@ class Gate:
         tokens_per_minute: float | None = None,
     ) -> None:
         self.concurrency = concurrency
-        self.lanes = [
-            Lane(
+        self.keys = [
+            KeyLimiter(
                 key,
                 limit=min(START, concurrency),
-                requests=_allowance(requests_per_minute),
-                tokens=_allowance(tokens_per_minute),
+                requests=_bucket(requests_per_minute),
+                tokens=_bucket(tokens_per_minute),
             )
             for key in keys
         ]
@@ -103,88 +110,89 @@ class Gate:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._turn = 0
 
-    async def enter(self) -> Lane | None:
-        """Wait for a slot; None: no key is left. Give it back with :meth:`leave`."""
+    async def acquire(self) -> KeyLimiter | None:
+        """Wait for a slot; None: no key is left. Give it back with :meth:`release`."""
         while True:
-            if all(lane.dead for lane in self.lanes):
+            if all(key.disabled_reason for key in self.keys):
                 return None
-            lane, wait = self._free_lane()
-            if lane is not None:
-                self._occupy(lane)
+            key, wait = self._free_key()
+            if key is not None:
+                self._occupy(key)
                 self._wake()  # where there was one slot there may be another
-                return lane
+                return key
             await self._wait(wait)
 
-    def leave(self, lane: Lane, tokens: int | None = None) -> None:
+    def release(self, key: KeyLimiter, tokens: int | None = None) -> None:
         """Give a slot back. ``tokens``: what the answer took; None: there was none."""
-        lane.running -= 1
+        key.running -= 1
         if tokens is not None:
-            if lane.tokens is not None:
-                lane.tokens.take(tokens - self.usual_tokens)
+            if key.tokens is not None:
+                key.tokens.take(tokens - self.usual_tokens)
             self.usual_tokens += 0.1 * (tokens - self.usual_tokens)
-            lane.limit += 1.0 if lane.growing else 1.0 / lane.limit
-            lane.limit = min(lane.limit, float(self.concurrency))
-            lane.complaints = 0
-        elif lane.tokens is not None:
-            lane.tokens.take(-self.usual_tokens)
+            key.limit += 1.0 if key.doubling else 1.0 / key.limit
+            key.limit = min(key.limit, float(self.concurrency))
+            key.consecutive_429s = 0
+        elif key.tokens is not None:
+            key.tokens.take(-self.usual_tokens)
         self._wake()
 
-    def give_back(self, lane: Lane) -> None:
+    def release_unused(self, key: KeyLimiter) -> None:
         """The same for a slot in which nothing was sent."""
-        if lane.requests is not None:
-            lane.requests.take(-1)
-        self.leave(lane)
+        if key.requests is not None:
+            key.requests.take(-1)
+        self.release(key)
 
-    def slow_down(self, lane: Lane, entered: float, rest: float | None) -> None:
-        """The provider said 429 to a call that entered at ``entered`` (monotonic seconds).
+    def slow_down(self, key: KeyLimiter, acquired: float, pause: float | None) -> None:
+        """The provider said 429 to a call whose slot was acquired at ``acquired`` (monotonic s).
 
-        The lane rests for ``rest`` seconds; None, where the provider did not say: a random time
-        that grows with every complaint in a row. Calls that were under way when the lane was
+        The key is not used for ``pause`` seconds; None, where the provider did not say: a random
+        time that grows with every consecutive 429. Calls that were in flight when the limit was
         halved don't halve it again.
         """
         now = time.monotonic()
-        lane.growing = False
-        if entered >= lane.halved_at:
-            lane.limit = max(1.0, lane.limit / 2)
-            lane.halved_at = now
-            lane.complaints += 1
-            if rest is None:
-                rest = random.uniform(0.0, min(LONGEST_REST, 0.25 * 2**lane.complaints))
-        lane.rest_until = max(lane.rest_until, now + (rest or 0.0))
+        key.doubling = False
+        if acquired >= key.halved_at:
+            key.limit = max(1.0, key.limit / 2)
+            key.halved_at = now
+            key.consecutive_429s += 1
+            if pause is None:
+                longest = min(LONGEST_PAUSE_S, 0.25 * 2**key.consecutive_429s)
+                pause = random.uniform(0.0, longest)
+        key.paused_until = max(key.paused_until, now + (pause or 0.0))
 
-    def bury(self, lane: Lane, reason: str) -> None:
+    def disable(self, key: KeyLimiter, reason: str) -> None:
         """Never use this key again."""
-        lane.dead = reason
+        key.disabled_reason = reason
         for future in self._waiting:
             if not future.done():
                 future.set_result(None)
 
-    def _free_lane(self) -> tuple[Lane | None, float | None]:
-        """A lane with a free slot, else the seconds until one may have (None: when one leaves)."""
-        if sum(lane.running for lane in self.lanes) >= self.concurrency:
+    def _free_key(self) -> tuple[KeyLimiter | None, float | None]:
+        """A key with a free slot, else the seconds until one may have (None: when one is freed)."""
+        if sum(key.running for key in self.keys) >= self.concurrency:
             return None, None
         now, soonest = time.monotonic(), None
-        for step in range(len(self.lanes)):
-            lane = self.lanes[(self._turn + step) % len(self.lanes)]
-            if lane.dead or lane.running >= int(lane.limit):
+        for step in range(len(self.keys)):
+            key = self.keys[(self._turn + step) % len(self.keys)]
+            if key.disabled_reason or key.running >= int(key.limit):
                 continue
-            wait = lane.rest_until - now
-            if lane.requests is not None:
-                wait = max(wait, lane.requests.wait(1))
-            if lane.tokens is not None:
-                wait = max(wait, lane.tokens.wait(self.usual_tokens))
+            wait = key.paused_until - now
+            if key.requests is not None:
+                wait = max(wait, key.requests.wait(1))
+            if key.tokens is not None:
+                wait = max(wait, key.tokens.wait(self.usual_tokens))
             if wait <= 0:
                 self._turn += step + 1
-                return lane, 0.0
+                return key, 0.0
             soonest = wait if soonest is None else min(soonest, wait)
         return None, soonest
 
-    def _occupy(self, lane: Lane) -> None:
-        lane.running += 1
-        if lane.requests is not None:
-            lane.requests.take(1)
-        if lane.tokens is not None:
-            lane.tokens.take(self.usual_tokens)
+    def _occupy(self, key: KeyLimiter) -> None:
+        key.running += 1
+        if key.requests is not None:
+            key.requests.take(1)
+        if key.tokens is not None:
+            key.tokens.take(self.usual_tokens)
 
     async def _wait(self, seconds: float | None) -> None:
         """Until a slot was given back, or ``seconds`` are over."""
@@ -196,7 +204,7 @@ class Gate:
         except TimeoutError:
             pass
         except asyncio.CancelledError:
-            self._wake()  # if a slot was meant for this caller, who is gone, it is the next one's
+            self._wake()  # a slot meant for this caller, who is gone, is the next one's
             raise
         finally:
             self._waiting.remove(future)
@@ -208,5 +216,5 @@ class Gate:
                 return
 
 
-def _allowance(per_minute: float | None) -> Allowance | None:
-    return None if per_minute is None else Allowance(per_minute)
+def _bucket(per_minute: float | None) -> TokenBucket | None:
+    return None if per_minute is None else TokenBucket(per_minute)

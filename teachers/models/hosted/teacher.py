@@ -2,61 +2,59 @@
 
 from __future__ import annotations
 
-import asyncio
+import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
 from functools import cached_property
-from queue import SimpleQueue
 from typing import Any
 from urllib.parse import urlsplit
 
 from lvlm2p.envs import View
+from lvlm2p.prompts import AnswerFormat
 from lvlm2p.teachers.errors import ConfigError, TeacherNotReadyError
 from lvlm2p.teachers.label import Answer
-from lvlm2p.teachers.models.elicit.interview import Asking
-from lvlm2p.teachers.models.hosted import event_loop as background
+from lvlm2p.teachers.models.elicit.registry import elicitation_names
 from lvlm2p.teachers.models.hosted.capabilities import Capabilities, capabilities_of, price_entry
+from lvlm2p.teachers.models.hosted.interviews import Interviewer
 from lvlm2p.teachers.models.hosted.litellm_client import Client, import_litellm, register_free
 from lvlm2p.teachers.models.hosted.prices import price_of_1000, tokens_of_label
-from lvlm2p.teachers.models.hosted.provider_errors import Fault
-from lvlm2p.teachers.models.hosted.providers import endpoint, find_keys, provider_of, served_models
-from lvlm2p.teachers.models.hosted.rate_limit import Gate
-from lvlm2p.teachers.models.hosted.retry import Caller, Hopeless
-from lvlm2p.teachers.models.messages import Reply, Request
+from lvlm2p.teachers.models.hosted.providers import (
+    LOCAL_SERVER,
+    PROVIDERS,
+    endpoint,
+    find_keys,
+    provider_of,
+    served_models,
+)
+from lvlm2p.teachers.models.hosted.rate_limit import ConcurrencyLimiter
+from lvlm2p.teachers.models.hosted.retry import Caller
 from lvlm2p.teachers.models.options import ChatOptions
-from lvlm2p.teachers.models.prompted import WordsTeacher
-from lvlm2p.teachers.plugin import Context, Status, reply_key
+from lvlm2p.teachers.models.prompted import PromptedTeacher
+from lvlm2p.teachers.plugin import Context, Status
 from lvlm2p.teachers.teacher import CostEstimate
 
 TINY = "tiny-vl"
 """The name under which ``lvlm2p serve tiny-vl`` serves it."""
 
-FIRST_WORD_S, WORDS_PER_S = 1.5, 60.0
+FIRST_TOKEN_S, TOKENS_PER_S = 1.5, 60.0
 """What a hosted model's reply takes, roughly: seconds until it begins, tokens a second from then
 on. Only for what is said before anybody was asked; measured times take its place."""
 
 
-@dataclass(frozen=True)
-class _Line:
-    """What is made when the first question is asked."""
-
-    caller: Caller
-    concurrency: int
-
-
-class ChatTeacher(WordsTeacher):
+class ChatTeacher(PromptedTeacher):
     """A model behind an API. Asks concurrently, in the background; safe from several threads."""
 
     Options = ChatOptions
     options: ChatOptions
 
     def __init__(self, name: str, options: ChatOptions, context: Context) -> None:
-        super().__init__(name, options, context)
         self.provider = provider_of(name)
         self.url = endpoint(name, self.provider, options.api_base)
-        self._opening = threading.Lock()
-        self._open: _Line | None = None
+        super().__init__(name, options, context)
+        self._connecting = threading.Lock()
+        self._interviewer: Interviewer | None = None
 
     @classmethod
     def build(cls, name: str, options: ChatOptions, context: Context) -> ChatTeacher:
@@ -66,16 +64,24 @@ class ChatTeacher(WordsTeacher):
             ConfigError: what was asked for is not available on this model.
         """
         teacher = cls(name, options, context)
-        if options.model or teacher.provider.model:
+        if teacher._is_model_known:
             teacher.check()
         return teacher
 
     @classmethod
     def status(cls, name: str) -> Status:
         """See :mod:`lvlm2p.teachers.plugin`."""
-        from lvlm2p.teachers.models.hosted.status import hosted_status
+        return _status(name)
 
-        return hosted_status(name)
+    @property
+    def _is_model_known(self) -> bool:
+        """Whether it can be named without asking a server what it serves."""
+        return bool(self.options.model or self.provider.model)
+
+    @property
+    def elicitations(self) -> tuple[str, ...]:
+        """See :class:`PromptedTeacher`."""
+        return self.capabilities.elicitations if self._is_model_known else elicitation_names()
 
     @cached_property
     def model(self) -> str:
@@ -92,8 +98,8 @@ class ChatTeacher(WordsTeacher):
 
     @property
     def wording(self) -> tuple[str, int | None]:
-        """See :class:`WordsTeacher`; the small model that ships with us knows no words but its
-        own."""
+        """See :class:`PromptedTeacher`; the small model that ships with the project knows no
+        prompt but its own."""
         if (
             self.model == self.provider.prefix + TINY
             and "prompt" not in self.options.model_fields_set
@@ -113,10 +119,10 @@ class ChatTeacher(WordsTeacher):
             ConfigError: they don't; the sentence names what would.
         """
         able, options = self.capabilities, self.options
-        if options.elicit not in able.elicitations:
+        if (lacking := self.elicitation.lacking(able)) is not None:
             raise ConfigError(
                 f"teacher {self.name!r}: {self.model} can't be asked for {options.elicit!r}, "
-                f"it tells no token probabilities: choose {', '.join(able.elicitations)}"
+                f"it {lacking}: choose {', '.join(able.elicitations)}"
             )
         if options.temperature is not None and not able.temperature:
             raise ConfigError(
@@ -131,7 +137,7 @@ class ChatTeacher(WordsTeacher):
             )
 
     def facts(self) -> dict[str, Any]:
-        """See :class:`WordsTeacher`.
+        """See :class:`PromptedTeacher`.
 
         An endpoint that the user names is part of who answers, since the same model name may mean
         something else there. Not so a server of the user's own (vLLM): it says itself what it
@@ -152,9 +158,9 @@ class ChatTeacher(WordsTeacher):
 
     @property
     def temperature(self) -> float | None:
-        """None: the provider's default. A local server's would be to draw each token by lot: it is
-        asked for the likeliest, as a model in this process is, unless votes have to differ."""
-        greedy = self.provider.local and self.options.elicit != "votes"
+        """None: the provider's default. A local server's would be to sample each token: it is
+        asked for the likeliest, as a model in this process is, unless samples have to differ."""
+        greedy = self.provider.local and not self.elicitation.sampled
         return 0.0 if greedy and self.options.temperature is None else self.options.temperature
 
     @property
@@ -166,9 +172,13 @@ class ChatTeacher(WordsTeacher):
         """Counted from the prompt and the provider's price list."""
         if not self.capabilities.paid:
             return 0.0
-        options = self.options
-        each = price_of_1000(self.model, *self.wording, options.elicit, options.samples)
+        each = price_of_1000(self.model, *self.wording, *self._asked)
         return None if each is None else labels * each / 1000
+
+    @property
+    def _asked(self) -> tuple[AnswerFormat, int]:
+        """The last question, and how often it is asked for a label."""
+        return self.elicitation.answer_format, self.elicitation.calls
 
     @property
     def at_a_time(self) -> int:
@@ -181,8 +191,8 @@ class ChatTeacher(WordsTeacher):
         estimate, options = super().estimate(views), self.options
         if not estimate.calls or not self.capabilities.paid:
             return estimate
-        sent, said = tokens_of_label(self.model, *self.wording, options.elicit, options.samples)
-        each = FIRST_WORD_S * estimate.calls / estimate.states + said / WORDS_PER_S
+        sent, said = tokens_of_label(self.model, *self.wording, *self._asked)
+        each = FIRST_TOKEN_S * estimate.calls / estimate.states + said / TOKENS_PER_S
         seconds = max(each, each * estimate.states / options.concurrency)
         if options.requests_per_minute is not None:
             seconds = max(seconds, 60 * estimate.calls / options.requests_per_minute)
@@ -195,101 +205,21 @@ class ChatTeacher(WordsTeacher):
         """See :class:`Teacher`.
 
         Raises:
-            TeacherNotReadyError: a key or a server is missing, or nobody will ever be answered
-                (wrong key, no such model) and nobody was until now.
+            TeacherNotReadyError: a key or a server is missing, or no view will ever be answered
+                (wrong key, no such model) and none was until now.
         """
         if not views:
             return
-        line = self._line()
-        results: SimpleQueue[tuple[int, Answer] | BaseException] = SimpleQueue()
-        job = background.submit(self._ask_all(line, views, results.put))
-        awaited = len(views)
-        try:
-            while awaited:
-                result = results.get()
-                if isinstance(result, BaseException):
-                    raise result
-                awaited -= 1
-                self.count(result[1])
-                yield result
-        finally:
-            if awaited:  # nobody listens any more
-                job.cancel()
-                background.see_through(line.caller.settled())
+        with self._connecting:
+            if self._interviewer is None:
+                self._interviewer = self._connect()
+        with closing(self._interviewer.answers(views, self.interview)) as answers:
+            for index, answer in answers:
+                self.count(answer)
+                yield index, answer
 
-    async def _ask_all(
-        self,
-        line: _Line,
-        views: Sequence[View],
-        put: Callable[[tuple[int, Answer] | BaseException], None],
-    ) -> None:
-        """Answer all views, at most ``concurrency`` of them at a time."""
-        todo = iter(enumerate(views))
-
-        async def work() -> None:
-            for index, view in todo:
-                put((index, await self._answer(line.caller, view)))
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(line.concurrency, len(views))):
-                    group.create_task(work(), name=background.ASKING)
-        except BaseExceptionGroup as error:
-            put(_first(error))
-        except BaseException as error:
-            put(error)
-            raise
-
-    async def _answer(self, caller: Caller, view: View) -> Answer:
-        """Conduct one interview."""
-        asking = self.asking(view)
-        interview = asking.run()
-        try:
-            requests = next(interview)
-            while True:
-                requests = interview.send(await self._replies(caller, asking, requests))
-        except StopIteration as end:
-            answer: Answer = end.value
-            return answer
-        except Hopeless as reason:
-            return self._unanswerable(caller, asking, str(reason))
-        except Fault as fault:
-            if caller.hopeless is not None:
-                return self._unanswerable(caller, asking, caller.hopeless)
-            return asking.failure(fault.kind, str(fault))
-
-    async def _replies(
-        self, caller: Caller, asking: Asking, requests: Sequence[Request]
-    ) -> list[Reply]:
-        """All replies of a round; if one is missing, the others are in the journal."""
-        names = [
-            reply_key(asking.fingerprint, asking.view.key, self.context.sample, request.turn)
-            for request in requests
-        ]
-        if len(requests) == 1:
-            return [await caller.reply(requests[0], names[0])]
-        results = await asyncio.gather(*map(caller.reply, requests, names), return_exceptions=True)
-        replies = [result for result in results if isinstance(result, Reply)]
-        for result in results:
-            if isinstance(result, BaseException):
-                for reply in replies:
-                    asking.record.answered(reply)
-                raise result
-        return replies
-
-    def _unanswerable(self, caller: Caller, asking: Asking, reason: str) -> Answer:
-        if not caller.answered:
-            raise TeacherNotReadyError(f"teacher {self.name!r} can't be asked: {reason}")
-        return asking.failure("rejected", reason)
-
-    def _line(self) -> _Line:
-        """Keys, client and gate, made when the first question is asked."""
-        with self._opening:
-            if self._open is None:
-                self._open = self._connect()
-            return self._open
-
-    def _connect(self) -> _Line:
+    def _connect(self) -> Interviewer:
+        """Keys, client and limits, made when the first question is asked."""
         options = self.options
         if self.provider.local and self.url is not None:
             self._check_served(served_models(self.name, self.url, options.key_file))
@@ -305,18 +235,18 @@ class ChatTeacher(WordsTeacher):
             timeout=options.timeout,
             keys=tuple(key for key in keys if key is not None),
         )
-        gate = Gate(
+        limiter = ConcurrencyLimiter(
             keys, options.concurrency, options.requests_per_minute, options.tokens_per_minute
         )
         caller = Caller(
             client.call,
-            gate,
+            limiter,
             options.retries,
             self.context.journal,
             self.context.budget,
             down_after=max(8, 2 * options.concurrency),
         )
-        return _Line(caller, options.concurrency)
+        return Interviewer(self.name, caller, options.concurrency, self.context.sample)
 
     def _client_class(self) -> type[Client]:
         if self.provider.local and not self.name.startswith("litellm:"):
@@ -337,7 +267,27 @@ class ChatTeacher(WordsTeacher):
             )
 
 
-def _first(error: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first exception that is no group."""
-    inner = error.exceptions[0]
-    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
+def _status(name: str) -> Status:
+    """A provider's or a local server's row. Asks the local server what it serves; nobody else."""
+    if name not in PROVIDERS:
+        note = "any other model, with its provider's key: litellm:<provider/model>"
+        able = Capabilities().elicitations
+        return Status(name, "<provider/model>", able, None, True, note)
+    provider = PROVIDERS[name]
+    if provider.local:
+        return _local_status(name)
+    model = provider.full_model(provider.model)
+    ready = any(os.environ.get(variable, "").strip() for variable in provider.variables)
+    note = "" if ready else f"set {' or '.join(provider.variables)}"
+    able = capabilities_of(model).elicitations
+    return Status(name, model, able, price_of_1000(model), ready, note)
+
+
+def _local_status(name: str) -> Status:
+    able = elicitation_names()
+    try:
+        models = served_models(name, LOCAL_SERVER)
+    except TeacherNotReadyError as error:
+        note = str(error).removeprefix(f"teacher {name!r}: ")
+        return Status(name, "what the server serves", able, 0.0, False, note)
+    return Status(name, ", ".join(models), able, 0.0, True, f"served at {LOCAL_SERVER}")

@@ -17,7 +17,7 @@ import aiohttp
 
 from lvlm2p.teachers.models.hosted.api_keys import scrub
 from lvlm2p.teachers.models.hosted.litellm_client import Client
-from lvlm2p.teachers.models.hosted.provider_errors import Fault, fault_of
+from lvlm2p.teachers.models.hosted.provider_errors import ProviderError, classify_error
 from lvlm2p.teachers.models.messages import Request
 
 _FOR_LITELLM = {"timeout", "num_retries", "max_retries", "api_base", "api_key"}
@@ -51,18 +51,18 @@ class DirectClient(Client):
             raise self._refused(answer.status, text, answer.headers)
         return json.loads(text, object_hook=lambda fields: SimpleNamespace(**fields))
 
-    def _refused(self, status: int, text: str, headers: Mapping[str, str]) -> Fault:
+    def _refused(self, status: int, text: str, headers: Mapping[str, str]) -> ProviderError:
         lower = {name.lower(): value for name, value in headers.items()}
         message = f"{self.model}: {scrub(_said(text) or f'HTTP status {status}', self.keys)}"
-        return fault_of(status, text, lower, message)
+        return classify_error(status, text, lower, message)
 
-    def _fault(self, error: Exception) -> Fault:
-        if isinstance(error, Fault):
+    def _error(self, error: Exception) -> ProviderError:
+        if isinstance(error, ProviderError):
             return error
         if isinstance(error, TimeoutError):
             return self._timeout()
         raw = f"{type(error).__name__}: {error}"
-        return fault_of(None, raw, {}, f"{self.model}: {scrub(raw, self.keys)}")
+        return classify_error(None, raw, {}, f"{self.model}: {scrub(raw, self.keys)}")
 
 
 def _said(text: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lvlm2p.teachers.errors import TeacherNotReadyError
-from lvlm2p.teachers.models.local.processor import Reader, open_reader
+from lvlm2p.teachers.models.local.processor import InputEncoder, open_encoder
 
 
 def content_digest(folder: Path) -> str:
@@ -59,14 +59,14 @@ class LocalModel:
         dtype = "auto" if self.device.type == "cuda" else torch.float32
         try:
             loaded: Any = AutoModelForImageTextToText.from_pretrained(model, dtype=dtype)
-            self.reader: Reader = open_reader(model, loaded)
+            self.encoder: InputEncoder = open_encoder(model, loaded)
             self.model: Any = loaded.to(self.device).eval()
         except Exception as error:  # whatever transformers meets in a folder of anyone's making
             raise TeacherNotReadyError(
                 f"teacher {name!r}: the model {model} can't be loaded: {_why(error)}"
             ) from error
-        self.ends = _end_tokens(self.model, self.reader.tokenizer)
-        pad = self.reader.tokenizer.pad_token_id
+        self.ends = _end_tokens(self.model, self.encoder.tokenizer)
+        pad = self.encoder.tokenizer.pad_token_id
         self.pad = self.ends[0] if pad is None else int(pad)
         # The folder's own sampling defaults would otherwise be merged into every call.
         self.model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]

@@ -10,7 +10,7 @@ from typing import Any
 
 from lvlm2p.teachers.label import Usage
 from lvlm2p.teachers.models.local.checkpoint import LocalModel
-from lvlm2p.teachers.models.local.processor import QwenReader
+from lvlm2p.teachers.models.local.processor import QwenEncoder
 from lvlm2p.teachers.models.messages import Finish, Reply, Request
 
 
@@ -70,7 +70,7 @@ class Session:
         width = inputs["input_ids"].shape[1]
         new = out.sequences[:, width:]
         written = _until_end(new, local.ends)
-        texts = local.reader.tokenizer.batch_decode(
+        texts = local.encoder.tokenizer.batch_decode(
             [row[:n] for row, n in zip(new, written, strict=True)], skip_special_tokens=False
         )
         self._remember(inputs, out, written, texts)
@@ -89,18 +89,18 @@ class Session:
         """Input tensors, and how many tokens of each row are read."""
         import torch
 
-        reader, device = self.local.reader, self.local.device
-        self._prompts, urls = reader.render([request.messages for request in requests])
+        encoder, device = self.local.encoder, self.local.device
+        self._prompts, urls = encoder.render([request.messages for request in requests])
         rests = self._rests(self._prompts)
-        if rests is None or not isinstance(reader, QwenReader):
-            inputs = reader.tensors(self._prompts, urls)
+        if rests is None or not isinstance(encoder, QwenEncoder):
+            inputs = encoder.tensors(self._prompts, urls)
             read = inputs["attention_mask"].sum(1).tolist()
             return {name: tensor.to(device) for name, tensor in inputs.items()}, read
-        more = reader.tokenizer(rests, return_tensors="pt", padding=True, add_special_tokens=False)
+        more = encoder.tokenizer(rests, return_tensors="pt", padding=True, add_special_tokens=False)
         ids = torch.cat([self._ids, more["input_ids"].to(device)], 1)
         mask = torch.cat([self._mask, more["attention_mask"].to(device)], 1)
         inputs = {"input_ids": ids, "attention_mask": mask, "past_key_values": self._memory}
-        inputs["mm_token_type_ids"] = reader.kinds(ids)
+        inputs["mm_token_type_ids"] = encoder.kinds(ids)
         return inputs, more["attention_mask"].sum(1).tolist()
 
     def _rests(self, texts: Sequence[str]) -> list[str] | None:
@@ -125,12 +125,12 @@ class Session:
         self._mask = torch.cat([inputs["attention_mask"], kept.long()], 1)
 
     def _single_tokens(self, letters: Collection[str]) -> bool:
-        tokenizer = self.local.reader.tokenizer
+        tokenizer = self.local.encoder.tokenizer
         return all(len(tokenizer.encode(x, add_special_tokens=False)) == 1 for x in letters)
 
     def _letters(self, chances: Any, letters: Sequence[str]) -> dict[str, float]:
         """Probability of each letter as the next token."""
-        encode = self.local.reader.tokenizer.encode
+        encode = self.local.encoder.tokenizer.encode
         tokens = {letter: encode(letter, add_special_tokens=False)[0] for letter in letters}
         return {letter: math.exp(chances[token]) for letter, token in tokens.items()}
 
@@ -139,12 +139,12 @@ class Session:
         import torch
 
         local = self.local
-        reader = local.reader
-        texts, urls = reader.render([request.messages for request in requests])
+        encoder = local.encoder
+        texts, urls = encoder.render([request.messages for request in requests])
         candidates = [(row, x) for row, request in enumerate(requests) for x in request.letters]
-        encode = reader.tokenizer.encode
+        encode = encoder.tokenizer.encode
         tails = [len(encode(letter, add_special_tokens=False)) for _, letter in candidates]
-        inputs = reader.tensors(
+        inputs = encoder.tensors(
             [texts[row] + letter for row, letter in candidates],
             [urls[row] for row, _ in candidates],
         )
@@ -152,7 +152,7 @@ class Session:
         longest = max(tails)
         mask = inputs["attention_mask"]
         positions = (mask.cumsum(1) - 1).clamp(min=0)
-        if not isinstance(reader, QwenReader):
+        if not isinstance(encoder, QwenEncoder):
             inputs["position_ids"] = positions
         with torch.inference_mode():
             logits = local.model(**inputs, logits_to_keep=longest + 1).logits.float()

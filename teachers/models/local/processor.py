@@ -1,9 +1,9 @@
 """From messages to a model's input tensors: chat template, pictures, left padding.
 
-Two ways in. Qwen-VL's own (:class:`QwenReader`) does what its processor does, picture by picture
+Two ways in. Qwen-VL's own (:class:`QwenEncoder`) does what its processor does, picture by picture
 so that those seen before are not processed again, and works where torchvision is missing: there
 ``AutoProcessor`` fails, since Qwen's video processor needs it. Every other architecture goes
-through its ``AutoProcessor`` (:class:`ProcessorReader`).
+through its ``AutoProcessor`` (:class:`ProcessorEncoder`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _REMEMBERED = 512
 """Processed pictures kept: few-shot examples come again with every view."""
 
 
-class Reader(Protocol):
+class InputEncoder(Protocol):
     """Makes input tensors of conversations."""
 
     tokenizer: Any
@@ -37,14 +37,14 @@ class Reader(Protocol):
         ...
 
 
-def open_reader(folder: str, model: Any) -> Reader:
-    """The reader for a loaded model."""
+def open_encoder(folder: str, model: Any) -> InputEncoder:
+    """The encoder for a loaded model."""
     if model.config.model_type.startswith(("qwen2_vl", "qwen2_5_vl", "qwen3_vl")):
-        return QwenReader(folder, model)
-    return ProcessorReader(folder)
+        return QwenEncoder(folder, model)
+    return ProcessorEncoder(folder)
 
 
-class QwenReader:
+class QwenEncoder:
     """Qwen2-VL, Qwen2.5-VL and Qwen3-VL, with or without torchvision."""
 
     def __init__(self, folder: str, model: Any) -> None:
@@ -62,7 +62,7 @@ class QwenReader:
         self._seen: OrderedDict[str, tuple[Any, Any]] = OrderedDict()
 
     def render(self, batch: Sequence[Sequence[Message]]) -> tuple[list[str], list[list[str]]]:
-        """See :class:`Reader`. Each picture's place is as long as its tokens are many."""
+        """See :class:`InputEncoder`. Each picture's place is as long as its tokens are many."""
         shown = [_with_image_parts(messages) for messages in batch]
         urls = [row for _, row in shown]
         self._process([url for row in urls for url in row])
@@ -79,7 +79,7 @@ class QwenReader:
         )
 
     def tensors(self, texts: Sequence[str], urls: Sequence[Sequence[str]]) -> dict[str, Any]:
-        """See :class:`Reader`."""
+        """See :class:`InputEncoder`."""
         import torch
 
         encoded = self.tokenizer(
@@ -115,7 +115,7 @@ class QwenReader:
         return done["pixel_values"], done["image_grid_thw"][0]
 
 
-class ProcessorReader:
+class ProcessorEncoder:
     """Any architecture whose ``AutoProcessor`` works here."""
 
     def __init__(self, folder: str) -> None:
@@ -126,14 +126,14 @@ class ProcessorReader:
         self.tokenizer.padding_side = "left"
 
     def render(self, batch: Sequence[Sequence[Message]]) -> tuple[list[str], list[list[str]]]:
-        """See :class:`Reader`."""
+        """See :class:`InputEncoder`."""
         shown = [_with_image_parts(messages) for messages in batch]
         render = self.processor.apply_chat_template
         texts = [render(plain, tokenize=False, add_generation_prompt=True) for plain, _ in shown]
         return texts, [row for _, row in shown]
 
     def tensors(self, texts: Sequence[str], urls: Sequence[Sequence[str]]) -> dict[str, Any]:
-        """See :class:`Reader`."""
+        """See :class:`InputEncoder`."""
         pictures = [[_open(url) for url in row] for row in urls]
         arguments = {"images": pictures} if any(pictures) else {}
         return dict(

@@ -1,12 +1,14 @@
-"""A model in this process as a teacher: asked in batches, for nothing but electricity."""
+"""A model in this process as a teacher: asked in batches, free of charge."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +17,11 @@ from pydantic import Field
 from lvlm2p.envs import Task, View
 from lvlm2p.teachers.errors import TeacherNotReadyError
 from lvlm2p.teachers.label import Answer
-from lvlm2p.teachers.models.elicit.interview import Asking, Interview
+from lvlm2p.teachers.models.elicit.interview import Interview, Rounds
+from lvlm2p.teachers.models.elicit.registry import elicitation_names
 from lvlm2p.teachers.models.messages import Reply, Request
-from lvlm2p.teachers.models.options import AskingOptions
-from lvlm2p.teachers.models.prompted import WordsTeacher
+from lvlm2p.teachers.models.options import PromptedOptions
+from lvlm2p.teachers.models.prompted import PromptedTeacher
 from lvlm2p.teachers.plugin import Context, Status, reply_key
 
 if TYPE_CHECKING:
@@ -29,17 +32,17 @@ DEFAULT_MODEL = "Qwen/Qwen3-VL-4B-Instruct"
 MAX_TOKENS = 512
 
 
-class TransformersOptions(AskingOptions):
+class TransformersOptions(PromptedOptions):
     """Options of models in this process."""
 
     batch: int = Field(default=64, ge=1)
     """How many views are answered at a time."""
 
 
-class TransformersTeacher(WordsTeacher):
+class TransformersTeacher(PromptedTeacher):
     """Any ``AutoModelForImageTextToText``: a folder, or an id that transformers downloads.
 
-    Greedy unless a temperature is given (votes: 1.0 unless another is given); what is sampled
+    Greedy unless a temperature is given (votes: 1.0 unless another is given). What is sampled
     depends on the view and the sample number alone, so the same question has the same answer.
     """
 
@@ -60,9 +63,12 @@ class TransformersTeacher(WordsTeacher):
     @classmethod
     def status(cls, name: str) -> Status:
         """See :mod:`lvlm2p.teachers.plugin`."""
-        from lvlm2p.teachers.models.hosted.status import in_process_status
-
-        return in_process_status(name, DEFAULT_MODEL)
+        model, able = DEFAULT_MODEL, elicitation_names()
+        missing = [package for package in ("torch", "transformers") if find_spec(package) is None]
+        if missing:
+            return Status(name, model, able, 0.0, False, f"pip install {' '.join(missing)}")
+        ready, note = _weights(model)
+        return Status(name, model, able, 0.0, ready, note)
 
     @property
     def model(self) -> str:
@@ -75,7 +81,7 @@ class TransformersTeacher(WordsTeacher):
         return self.model
 
     def facts(self) -> dict[str, Any]:
-        """See :class:`WordsTeacher`. A folder counts by what is in it, not by where it is."""
+        """See :class:`PromptedTeacher`. A folder counts by what is in it, not by where it is."""
         return {**super().facts(), "model": self._identity, "max_tokens": self.max_tokens}
 
     @property
@@ -88,10 +94,10 @@ class TransformersTeacher(WordsTeacher):
         """0 is greedy."""
         if self.options.temperature is not None:
             return self.options.temperature
-        return 1.0 if self.options.elicit == "votes" else 0.0
+        return 1.0 if self.elicitation.sampled else 0.0
 
     def price(self, labels: int) -> float | None:
-        """Nothing but electricity."""
+        """Free of charge."""
         return 0.0
 
     @cached_property
@@ -139,22 +145,22 @@ class TransformersTeacher(WordsTeacher):
         """Conduct the interviews of one batch side by side, round by round."""
         from lvlm2p.teachers.models.local.generation import Session
 
-        askings = [self.asking(view) for view in views]
+        interviews = [self.interview(view) for view in views]
         answers: list[Answer | None] = [None] * len(views)
-        open_rounds: dict[int, tuple[Interview, list[Request]]] = {}
-        for index, asking in enumerate(askings):
-            interview = asking.run()
-            open_rounds[index] = interview, next(interview)
+        open_rounds: dict[int, tuple[Rounds, list[Request]]] = {}
+        for index, interview in enumerate(interviews):
+            rounds = interview.run()
+            open_rounds[index] = rounds, next(rounds)
         session = Session(self.local)
         while open_rounds:
             for index, (_, requests) in list(open_rounds.items()):
                 if (why := self._refused(requests)) is not None:
-                    answers[index] = askings[index].failure("budget", why)
+                    answers[index] = interviews[index].failure("budget", why)
                     del open_rounds[index]
-            replies = self._round(session, askings, open_rounds)
-            for index, (interview, _) in list(open_rounds.items()):
+            replies = self._round(session, interviews, open_rounds)
+            for index, (rounds, _) in list(open_rounds.items()):
                 try:
-                    open_rounds[index] = interview, interview.send(replies[index])
+                    open_rounds[index] = rounds, rounds.send(replies[index])
                 except StopIteration as end:
                     answers[index] = end.value
                     del open_rounds[index]
@@ -169,14 +175,14 @@ class TransformersTeacher(WordsTeacher):
     def _round(
         self,
         session: Session,
-        askings: Sequence[Asking],
-        rounds: dict[int, tuple[Interview, list[Request]]],
+        interviews: Sequence[Interview],
+        rounds: dict[int, tuple[Rounds, list[Request]]],
     ) -> dict[int, list[Reply]]:
         """The replies to one round of requests, in batches of questions of the same kind."""
         asked = [(index, request) for index, (_, some) in rounds.items() for request in some]
         replies: dict[int, list[Reply]] = {index: [] for index in rounds}
         for part in self._batches(asked):
-            seeds = [self._seed(askings[index], request) for index, request in part]
+            seeds = [self._seed(interviews[index], request) for index, request in part]
             requests = [request for _, request in part]
             got = session.replies(requests, seeds, self.max_tokens, self.temperature)
             for (index, _), reply in zip(part, got, strict=True):
@@ -190,6 +196,18 @@ class TransformersTeacher(WordsTeacher):
             for start in range(0, len(alike), self.options.batch):
                 yield alike[start : start + self.options.batch]
 
-    def _seed(self, asking: Asking, request: Request) -> int:
-        name = reply_key(asking.fingerprint, asking.view.key, self.context.sample, request.turn)
+    def _seed(self, interview: Interview, request: Request) -> int:
+        sample = self.context.sample
+        name = reply_key(interview.fingerprint, interview.view.key, sample, request.turn)
         return int.from_bytes(hashlib.sha256(name.encode()).digest()[:7])
+
+
+def _weights(model: str) -> tuple[bool, str]:
+    """Whether a model of the hub could be loaded, and from where; loads nothing."""
+    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
+    hub = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
+    if (hub / f"models--{model.replace('/', '--')}").is_dir():
+        return True, "runs in this process"
+    if os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "TRUE", "YES", "ON"):
+        return False, "not downloaded, and HF_HUB_OFFLINE is set: -T model=FOLDER"
+    return True, "downloaded when first asked; or -T model=FOLDER"

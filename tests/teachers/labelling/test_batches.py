@@ -73,7 +73,7 @@ def rounds(asking: LabelConfig, replies: list[dict[str, Any]]) -> tuple[Label | 
 
 def at_once(teacher: ChatTeacher, texts: list[str]) -> Label | Failure:
     """The same interview without rows and rounds."""
-    interview = teacher.asking(some_views(1)[0]).run()
+    interview = teacher.interview(some_views(1)[0]).run()
     next(interview)
     usage = Usage(calls=1, prompt_tokens=100, completion_tokens=10)
     for text in texts:
@@ -122,7 +122,7 @@ def test_pictures_go_beside_the_text_in_their_order(config: Configure) -> None:
     asking = config(shots=2)
     (view,) = some_views(1)
     teacher = interviewer(asking)
-    (request,) = next(teacher.asking(view).run())
+    (request,) = next(teacher.interview(view).run())
     messages, images = pictures_apart(request.messages)
     urls = [
         part["image_url"]["url"]
@@ -242,7 +242,7 @@ def test_ray_knows_every_option_of_the_engine() -> None:
     ("options", "words"),
     [
         ({"teacher": "gemini"}, "goes with --teacher qwen-vl-local"),
-        ({"elicit": "logprobs"}, "can elicit stated and choice"),
+        ({"elicit": "logprobs"}, "can't elicit logprobs: use --engine ray"),
         ({"args": {"model": ""}}, "needs -T model="),
     ],
 )

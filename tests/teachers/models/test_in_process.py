@@ -13,7 +13,7 @@ import pytest
 from lvlm2p.envs import View
 from lvlm2p.teachers import Budget, Failure, Label, load_teacher
 from lvlm2p.teachers.errors import TeacherNotReadyError
-from lvlm2p.teachers.models.elicit.parsing import parse_choice
+from lvlm2p.teachers.models.elicit.choice import parse_choice
 from lvlm2p.teachers.models.local.checkpoint import LocalModel, content_digest
 from lvlm2p.teachers.models.local.generation import Session
 from lvlm2p.teachers.models.messages import Reply, Request
@@ -85,7 +85,7 @@ def test_a_second_turn_continues_from_memory_as_if_read_afresh(
     ]
     continued = session.replies(second, [0] * len(second), 6, 0.0)
     afresh = Session(local).replies(second, [0] * len(second), 6, 0.0)
-    encode = local.reader.tokenizer.encode
+    encode = local.encoder.tokenizer.encode
     exact = 0
     for one, other, said in zip(continued, afresh, replies, strict=True):
         if len(encode(said.text, add_special_tokens=False)) != said.usage.completion_tokens:
@@ -106,15 +106,15 @@ def test_candidates_of_several_tokens_are_scored_as_if_written(
     asked = requests(views[:1], letters=("qxzj", "A")) + requests(views[1:2], letters=("A", "B"))
     replies = Session(local).replies(asked, [0, 0], 8, 0.0)
     assert [set(reply.alternatives) for reply in replies] == [{"qxzj", "A"}, {"A", "B"}]
-    tokenizer = local.reader.tokenizer
-    (text,), urls = local.reader.render([asked[0].messages])
+    tokenizer = local.encoder.tokenizer
+    (text,), urls = local.encoder.render([asked[0].messages])
     for word, least in (("qxzj", 2), ("A", 1)):
         ids = tokenizer.encode(word, add_special_tokens=False)
         assert len(ids) >= least
         score, written = 0.0, text
         for token in ids:
             with torch.inference_mode():
-                logits = local.model(**local.reader.tensors([written], urls)).logits[0, -1]
+                logits = local.model(**local.encoder.tensors([written], urls)).logits[0, -1]
             score += float(logits.float().log_softmax(-1)[token])
             written += tokenizer.decode([token])
         assert replies[0].alternatives[word] == pytest.approx(math.exp(score), rel=1e-3)
@@ -138,12 +138,12 @@ def test_sampled_frequencies_are_the_models(local: LocalModel, views: list[View]
     (request,) = requests(views[:1])
     n = 150
     replies = Session(local).replies([request] * n, list(range(n)), 1, 1.0)
-    (text,), urls = local.reader.render([request.messages])
+    (text,), urls = local.encoder.render([request.messages])
     with torch.inference_mode():
-        logits = local.model(**local.reader.tensors([text], urls)).logits[0, -1].float()
+        logits = local.model(**local.encoder.tensors([text], urls)).logits[0, -1].float()
     chances = logits.softmax(-1)
     top = int(chances.argmax())
-    said = local.reader.tokenizer.decode([top])
+    said = local.encoder.tokenizer.decode([top])
     share = sum(reply.text == said for reply in replies) / n
     assert share == pytest.approx(float(chances[top]), abs=4 * (0.25 / n) ** 0.5)
 
@@ -294,22 +294,22 @@ def test_pictures_become_the_processors_own_numbers(local: LocalModel) -> None:
     import torch
     from PIL import Image
 
-    from lvlm2p.teachers.models.local.processor import QwenReader
+    from lvlm2p.teachers.models.local.processor import QwenEncoder
 
-    reader = local.reader
-    assert isinstance(reader, QwenReader)
-    side = reader.patches.patch * reader.patches.merge
+    encoder = local.encoder
+    assert isinstance(encoder, QwenEncoder)
+    side = encoder.patches.patch * encoder.patches.merge
     dice = np.random.default_rng(0)
     for rows, columns in ((6, 6), (4, 9)):
         shape = (rows * side, columns * side, 3)
         picture = dice.integers(0, 256, shape, dtype=np.uint8)
-        assert reader.patches.fits(shape[1], shape[0])
-        values, grid = reader.patches.of(picture)
-        done = reader.image_processor(images=[Image.fromarray(picture)], return_tensors="pt")
+        assert encoder.patches.fits(shape[1], shape[0])
+        values, grid = encoder.patches.of(picture)
+        done = encoder.image_processor(images=[Image.fromarray(picture)], return_tensors="pt")
         torch.testing.assert_close(values, done["pixel_values"])
         assert grid.tolist() == done["image_grid_thw"][0].tolist()
-    assert not reader.patches.fits(6 * side + 1, 6 * side), "must be resized"
-    assert not reader.patches.fits(40 * side, 40 * side), "larger than the processor allows"
+    assert not encoder.patches.fits(6 * side + 1, 6 * side), "must be resized"
+    assert not encoder.patches.fits(40 * side, 40 * side), "larger than the processor allows"
 
 
 def test_embedding_by_a_product_is_the_convolution(local: LocalModel) -> None:

@@ -64,7 +64,7 @@ def asking(server: Provider) -> list[str]:
 
 
 def interrupted(server: Provider, *arguments: str, store: Path) -> str:
-    """What `lvlm2p` says on Ctrl-C, when some answers are there and others on their way. From then
+    """What `lvlm2p` says on Ctrl-C, when some answers are there and others in flight. From then
     on the server answers at once."""
     process = command(*arguments, store=store)
     wait_until(lambda: len(asked(server)) >= 9, process)
@@ -103,7 +103,7 @@ def test_ctrl_c_while_somebody_else_waits_for_the_same_answers(tmp_path: Path) -
         time.sleep(10)  # by now it waits
         first.send_signal(signal.SIGINT)
         code, _, said = finished(first)
-        assert code == 130 and "on their way" in said
+        assert code == 130 and "in-flight requests" in said
         server.set(latency=0)
         code, told, _ = finished(second)
         assert code == 0 and json.loads(told.splitlines()[-1])["labels"]["failed"] == 0

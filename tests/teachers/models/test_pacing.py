@@ -10,16 +10,23 @@ from typing import Any
 import pytest
 
 from lvlm2p.envs import task_named
+from lvlm2p.prompts.answer_format import FORMATS
 from lvlm2p.teachers import load_teacher
 from lvlm2p.teachers.label import Usage
 from lvlm2p.teachers.models.hosted.capabilities import capabilities_of
 from lvlm2p.teachers.models.hosted.prices import price_of_1000, tokens_of_label
-from lvlm2p.teachers.models.hosted.provider_errors import Fault
-from lvlm2p.teachers.models.hosted.rate_limit import START, Allowance, Gate, Lane
+from lvlm2p.teachers.models.hosted.provider_errors import ProviderError
+from lvlm2p.teachers.models.hosted.rate_limit import (
+    START,
+    ConcurrencyLimiter,
+    KeyLimiter,
+    TokenBucket,
+)
 from lvlm2p.teachers.models.hosted.retry import Caller
 from lvlm2p.teachers.models.messages import Reply, Request
 from lvlm2p.teachers.registry import available
 
+STATED = FORMATS["stated"]
 REQUEST = Request("1", [{"role": "user", "content": "?"}])
 
 
@@ -27,45 +34,45 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
     return asyncio.run(work)
 
 
-def test_a_lane_doubles_until_the_first_complaint_then_grows_by_one_a_round() -> None:
+def test_concurrency_doubles_until_the_first_429_then_grows_by_one_a_round() -> None:
     async def story() -> None:
-        gate = Gate([None], concurrency=1000)
-        (lane,) = gate.lanes
-        assert lane.limit == START
+        limiter = ConcurrencyLimiter([None], concurrency=1000)
+        (key,) = limiter.keys
+        assert key.limit == START
         for limit in (2 * START, 4 * START):
-            for _ in range(int(lane.limit)):
-                await gate.enter()
-            while lane.running:
-                gate.leave(lane, 10)
-            assert lane.limit == limit
+            for _ in range(int(key.limit)):
+                await limiter.acquire()
+            while key.running:
+                limiter.release(key, 10)
+            assert key.limit == limit
         entered = time.monotonic()
-        gate.slow_down(lane, entered, 0.0)
-        assert lane.limit == 2 * START
-        gate.slow_down(lane, entered - 1, 0.0)
-        assert lane.limit == 2 * START, "a call from before the complaint says nothing new"
+        limiter.slow_down(key, entered, 0.0)
+        assert key.limit == 2 * START
+        limiter.slow_down(key, entered - 1, 0.0)
+        assert key.limit == 2 * START, "a call from before the 429 says nothing new"
         for _ in range(2 * START):
-            await gate.enter()
-            gate.leave(lane, 10)
-        assert lane.limit == pytest.approx(2 * START + 1, abs=0.1)
+            await limiter.acquire()
+            limiter.release(key, 10)
+        assert key.limit == pytest.approx(2 * START + 1, abs=0.1)
 
     run(story())
 
 
 def test_slots_are_never_exceeded_and_nobody_waits_for_ever() -> None:
     async def story() -> None:
-        gate, running, most = Gate([None, None], concurrency=7), 0, 0
+        limiter, running, most = ConcurrencyLimiter([None, None], concurrency=7), 0, 0
 
         async def caller(number: int) -> None:
             nonlocal running, most
-            lane = await gate.enter()
-            assert lane is not None
+            key = await limiter.acquire()
+            assert key is not None
             running += 1
             most = max(most, running)
             await asyncio.sleep(0.001 * (number % 3))
             running -= 1
             if number % 10 == 0:
-                gate.slow_down(lane, time.monotonic(), 0.002)
-            gate.leave(lane, None if number % 5 == 0 else 10)
+                limiter.slow_down(key, time.monotonic(), 0.002)
+            limiter.release(key, None if number % 5 == 0 else 10)
 
         await asyncio.wait_for(asyncio.gather(*map(caller, range(300))), 30)
         assert most <= 7
@@ -75,12 +82,12 @@ def test_slots_are_never_exceeded_and_nobody_waits_for_ever() -> None:
 
 def test_a_cancelled_waiter_passes_its_slot_on() -> None:
     async def story() -> None:
-        gate = Gate([None], concurrency=1)
-        lane = await gate.enter()
-        assert lane is not None
-        waiting = [asyncio.create_task(gate.enter()) for _ in range(3)]
+        limiter = ConcurrencyLimiter([None], concurrency=1)
+        key = await limiter.acquire()
+        assert key is not None
+        waiting = [asyncio.create_task(limiter.acquire()) for _ in range(3)]
         await asyncio.sleep(0)
-        gate.leave(lane, 10)
+        limiter.release(key, 10)
         waiting[0].cancel()
         done, _ = await asyncio.wait(waiting[1:], timeout=5, return_when="FIRST_COMPLETED")
         assert done
@@ -90,59 +97,59 @@ def test_a_cancelled_waiter_passes_its_slot_on() -> None:
     run(story())
 
 
-def test_a_resting_key_leaves_the_work_to_the_others() -> None:
+def test_a_paused_key_leaves_the_work_to_the_others() -> None:
     async def story() -> None:
-        gate = Gate(["a", "b"], concurrency=10)
-        gate.slow_down(gate.lanes[0], time.monotonic(), 60.0)
+        limiter = ConcurrencyLimiter(["a", "b"], concurrency=10)
+        limiter.slow_down(limiter.keys[0], time.monotonic(), 60.0)
         used = []
         for _ in range(5):
-            lane = await gate.enter()
-            assert lane is not None
-            used.append(lane.key)
-            gate.leave(lane, 10)
+            key = await limiter.acquire()
+            assert key is not None
+            used.append(key.key)
+            limiter.release(key, 10)
         assert used == ["b"] * 5
-        gate.bury(gate.lanes[0], "wrong key")
-        gate.bury(gate.lanes[1], "wrong key")
-        assert await gate.enter() is None
+        limiter.disable(limiter.keys[0], "wrong key")
+        limiter.disable(limiter.keys[1], "wrong key")
+        assert await limiter.acquire() is None
 
     run(story())
 
 
-def test_a_waiter_cancelled_while_its_lane_rests_passes_the_word_on() -> None:
+def test_a_waiter_cancelled_while_its_key_is_paused_passes_the_word_on() -> None:
     async def story() -> None:
-        gate = Gate([None], concurrency=1)
-        lane = await gate.enter()
-        assert lane is not None
-        first, second = (asyncio.create_task(gate.enter()) for _ in range(2))
+        limiter = ConcurrencyLimiter([None], concurrency=1)
+        key = await limiter.acquire()
+        assert key is not None
+        first, second = (asyncio.create_task(limiter.acquire()) for _ in range(2))
         await asyncio.sleep(0.01)
-        gate.slow_down(lane, time.monotonic(), 0.2)
-        gate.leave(lane)
+        limiter.slow_down(key, time.monotonic(), 0.2)
+        limiter.release(key)
         await asyncio.sleep(0.05)
         first.cancel()
-        assert await asyncio.wait_for(second, 2) is lane
+        assert await asyncio.wait_for(second, 2) is key
 
     run(story())
 
 
 def test_requests_per_minute_are_kept() -> None:
     async def story() -> float:
-        gate = Gate([None], concurrency=10, requests_per_minute=600)
+        limiter = ConcurrencyLimiter([None], concurrency=10, requests_per_minute=600)
         started = time.monotonic()
         for _ in range(75):  # 60 from the bucket, 15 at 10 a second
-            lane = await gate.enter()
-            assert lane is not None
-            gate.leave(lane, 10)
+            key = await limiter.acquire()
+            assert key is not None
+            limiter.release(key, 10)
         return time.monotonic() - started
 
     assert run(story()) >= 1.3
 
 
 def test_tokens_per_minute_learn_what_a_call_takes() -> None:
-    allowance = Allowance(per_minute=6000)
-    assert allowance.wait(500) == 0
-    allowance.take(2000)
-    assert allowance.wait(500) == pytest.approx(19, abs=0.5)
-    assert allowance.wait(10**9) < 30, "more than the bucket holds is there when it is full"
+    bucket = TokenBucket(per_minute=6000)
+    assert bucket.wait(500) == 0
+    bucket.take(2000)
+    assert bucket.wait(500) == pytest.approx(19, abs=0.5)
+    assert bucket.wait(10**9) < 30, "more than the bucket holds is there when it is full"
 
 
 def test_a_429_counts_less_than_other_faults() -> None:
@@ -153,10 +160,10 @@ def test_a_429_counts_less_than_other_faults() -> None:
             nonlocal calls
             calls += 1
             if calls < 6:
-                raise Fault("rate_limited", "busy", wait=0.0)
+                raise ProviderError("rate_limited", "busy", wait=0.0)
             return Reply("ok", usage=Usage(calls=1))
 
-        await Caller(busy, Gate([None], 4), retries=1).reply(REQUEST, "k")
+        await Caller(busy, ConcurrencyLimiter([None], 4), retries=1).reply(REQUEST, "k")
         return calls
 
     assert run(story()) == 6
@@ -185,7 +192,7 @@ def test_a_reply_is_in_the_journal_before_it_is_used_even_if_nobody_waits() -> N
             await asyncio.sleep(0.05)
             return Reply("ok", usage=Usage(calls=1), cost_usd=0.5, alternatives={"A": 1.0})
 
-        caller = Caller(slow, Gate([None], 4), retries=0, journal=shelf)
+        caller = Caller(slow, ConcurrencyLimiter([None], 4), retries=0, journal=shelf)
         task = asyncio.create_task(caller.reply(REQUEST, "k"))
         await asyncio.sleep(0.01)
         task.cancel()
@@ -197,8 +204,8 @@ def test_a_reply_is_in_the_journal_before_it_is_used_even_if_nobody_waits() -> N
     run(story())
 
 
-def test_lanes_do_not_show_their_key() -> None:
-    assert "secret" not in repr(Lane("secret"))
+def test_limiters_do_not_show_their_key() -> None:
+    assert "secret" not in repr(KeyLimiter("secret"))
 
 
 @pytest.mark.parametrize(
@@ -222,13 +229,11 @@ def test_capabilities(model: str, temperature: bool, logprobs: bool, cache: str)
 
 
 def test_the_price_is_counted_from_the_prompt() -> None:
-    none, four = (
-        tokens_of_label("openai/gpt-4.1-mini", "two-turn", n, "stated")[0] for n in (0, 4)
-    )
+    none, four = (tokens_of_label("openai/gpt-4.1-mini", "two-turn", n, STATED)[0] for n in (0, 4))
     assert 500 < none < four < 10_000
-    one_turn = tokens_of_label("openai/gpt-4.1-mini", "direct", 4, "stated")[0]
+    one_turn = tokens_of_label("openai/gpt-4.1-mini", "direct", 4, STATED)[0]
     assert one_turn < 0.7 * four
-    sent, said = tokens_of_label("openai/gpt-4.1-mini", "two-turn", 4, "stated")
+    sent, said = tokens_of_label("openai/gpt-4.1-mini", "two-turn", 4, STATED)
     price = price_of_1000("openai/gpt-4.1-mini", shots=4)
     assert price == pytest.approx(1000 * (sent * 0.4 + said * 1.6) / 1e6)
     assert price_of_1000("openai/unheard-of") is None

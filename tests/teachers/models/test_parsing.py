@@ -16,8 +16,10 @@ from lvlm2p.envs import task_named
 from lvlm2p.prompts import Analysis
 from lvlm2p.teachers.errors import AnswerError
 from lvlm2p.teachers.models.elicit.analysis import parse_analysis
+from lvlm2p.teachers.models.elicit.choice import parse_choice
 from lvlm2p.teachers.models.elicit.interview import Unanswered, usable
-from lvlm2p.teachers.models.elicit.parsing import parse_choice, parse_letters, parse_probabilities
+from lvlm2p.teachers.models.elicit.logprobs import parse_letters
+from lvlm2p.teachers.models.elicit.stated import parse_probabilities
 from lvlm2p.teachers.models.messages import Finish, Reply
 
 CORPUS = [

@@ -12,7 +12,7 @@ from lvlm2p.envs import View
 from lvlm2p.teachers import Failure, Label, load_teacher
 from lvlm2p.teachers.models.local.checkpoint import LocalModel
 from lvlm2p.teachers.models.local.generation import Session
-from lvlm2p.teachers.models.local.processor import ProcessorReader
+from lvlm2p.teachers.models.local.processor import ProcessorEncoder
 from tests.support.chat import first_requests, some_views
 from tools.vllm_cpu import random_checkpoint
 
@@ -83,14 +83,14 @@ def views() -> list[View]:
 
 
 def test_its_own_processor_reads_for_it(local: LocalModel, views: list[View]) -> None:
-    reader = local.reader
-    assert isinstance(reader, ProcessorReader)
-    texts, urls = reader.render([request.messages for request in first_requests(views)])
+    encoder = local.encoder
+    assert isinstance(encoder, ProcessorEncoder)
+    texts, urls = encoder.render([request.messages for request in first_requests(views)])
     assert all(text.endswith("<|im_start|>assistant\n") for text in texts)
     assert all(
         text.count("<|image_pad|>") == len(row) == 2 for text, row in zip(texts, urls, strict=True)
     )
-    inputs = reader.tensors(texts, urls)
+    inputs = encoder.tensors(texts, urls)
     pad = local.model.config.image_token_id
     assert (inputs["input_ids"] == pad).sum(1).tolist() == [2 * 16] * 3, "16 patches a picture"
     assert inputs["pixel_values"].shape[0] == 6
@@ -113,13 +113,13 @@ def test_candidates_of_several_tokens_are_scored_as_if_written(
 
     (request,) = first_requests(views[:1], letters=("qxzj", "A"))
     (reply,) = Session(local).replies([request], [0], 8, 0.0)
-    tokenizer = local.reader.tokenizer
-    (text,), urls = local.reader.render([request.messages])
+    tokenizer = local.encoder.tokenizer
+    (text,), urls = local.encoder.render([request.messages])
     for word in ("qxzj", "A"):
         score, written = 0.0, text
         for token in tokenizer.encode(word, add_special_tokens=False):
             with torch.inference_mode():
-                logits = local.model(**local.reader.tensors([written], urls)).logits[0, -1]
+                logits = local.model(**local.encoder.tensors([written], urls)).logits[0, -1]
             score += float(logits.float().log_softmax(-1)[token])
             written += tokenizer.decode([token])
         assert reply.alternatives[word] == pytest.approx(math.exp(score), rel=1e-3)

@@ -219,7 +219,7 @@ def test_logprobs_with_a_reasoning_model(served: HTTPServer, view: View) -> None
 
 def test_a_server_that_sends_no_logprobs_says_so_once(served: HTTPServer, view: View) -> None:
     script = Script(served, OPENAI, [openai_body("A")])
-    with pytest.raises(TeacherNotReadyError, match="sent no token probabilities"):
+    with pytest.raises(TeacherNotReadyError, match="returned no logprobs"):
         asked("gpt-4v", served, view, elicit="logprobs")
     assert len(script.requests) == 1
 
@@ -249,7 +249,7 @@ def test_vllm_is_sent_the_same_with_and_without_litellm(served: HTTPServer, view
     assert script.requests[:2] == script.requests[2:]
 
 
-def test_votes_are_counted_and_spoilt_ones_left_out(served: HTTPServer, view: View) -> None:
+def test_votes_are_counted_and_unparsable_ones_left_out(served: HTTPServer, view: View) -> None:
     votes = [CHOICE, CHOICE, '{"action":"left"}', "no idea", CHOICE]
     script = Script(served, OPENAI, [openai_body(ANALYSIS), *map(openai_body, votes)])
     label = good(asked("gpt-4v", served, view, elicit="votes", samples=5, temperature=0.7))
@@ -259,10 +259,10 @@ def test_votes_are_counted_and_spoilt_ones_left_out(served: HTTPServer, view: Vi
     assert {request.get("temperature") for request in script.requests} == {0.7}
 
 
-def test_mostly_spoilt_votes_are_no_label(served: HTTPServer, view: View) -> None:
+def test_mostly_unparsable_samples_are_no_label(served: HTTPServer, view: View) -> None:
     Script(served, OPENAI, [openai_body(ANALYSIS), openai_body(CHOICE), openai_body("?")])
     failure = bad(asked("gpt-4v", served, view, elicit="votes", samples=3), "invalid")
-    assert "2 of 3 votes" in failure.message
+    assert "2 of 3 samples" in failure.message
 
 
 def test_choice_can_be_smoothed(served: HTTPServer, view: View) -> None:

@@ -18,6 +18,9 @@ from lvlm2p.teachers.plugin import Status
 CHECKPOINT = Path(__file__).parent / "checkpoint"
 """Loads with transformers and vLLM as it is."""
 
+ELICITATIONS = ("stated", "logprobs", "votes", "choice")
+"""The questions that it was trained on."""
+
 TASKS = ("lava-gap", "dynamic-obstacles", "fetch", "go-to-door")
 
 
@@ -25,11 +28,11 @@ class TinyVLOptions(TransformersOptions):
     """Options of ``tiny-vl``: those of a model in this process, less model and prompt."""
 
     model: Literal[None] = None
-    """Always the shipped checkpoint; another folder is teacher qwen-vl-hf's."""
+    """Always the shipped checkpoint; another folder is for the teacher qwen-vl-hf."""
     prompt: Literal["tiny"] = "tiny"
-    """The only words that it knows."""
+    """The only prompt that it was trained on."""
     shots: Literal[None, 0] = None
-    """It was taught without examples."""
+    """It was trained without examples."""
     max_tokens: int | None = Field(default=48, ge=1)
     """Longest answer, in tokens; its own have 19 at most."""
     reask: int = Field(default=0, ge=0, le=3)
@@ -51,6 +54,11 @@ class TinyVLTeacher(TransformersTeacher):
         """The same on every machine, wherever the folder lies."""
         return "tiny-vl"
 
+    @property
+    def elicitations(self) -> tuple[str, ...]:
+        """See :class:`PromptedTeacher`."""
+        return ELICITATIONS
+
     def supports(self, task: Task) -> str | None:
         """See :class:`Teacher`."""
         if task.name in TASKS:
@@ -63,7 +71,7 @@ class TinyVLTeacher(TransformersTeacher):
         return Status(
             name,
             model="shipped, 0.8 million parameters",
-            elicitations=("stated", "logprobs", "votes", "choice"),
+            elicitations=ELICITATIONS,
             usd_per_1000=0.0,
             ready=(CHECKPOINT / "model.safetensors").is_file(),
             note="a stand-in for a large model: four tasks, 5x5 to 8x8 cells",

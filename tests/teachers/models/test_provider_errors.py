@@ -10,7 +10,7 @@ from werkzeug import Response
 
 from lvlm2p.envs import View
 from lvlm2p.teachers import load_teacher
-from lvlm2p.teachers.models.hosted.provider_errors import Fault, fault_of, wait_of
+from lvlm2p.teachers.models.hosted.provider_errors import ProviderError, classify_error, wait_of
 from tests.support.chat import (
     KEY,
     STATED,
@@ -80,33 +80,33 @@ def test_waiting_times() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "text", "kind", "blame"),
+    ("status", "text", "kind", "scope"),
     [
-        (429, "rate limit", "rate_limited", "moment"),
-        (429, "insufficient_quota", "rejected", "key"),
-        (429, OPENAI_SPENT, "rejected", "key"),
-        (429, OPENAI_MINUTE, "rate_limited", "moment"),
-        (429, GROQ_MINUTE, "rate_limited", "moment"),
-        (429, gemini_429("PerMinute"), "rate_limited", "moment"),
-        (429, gemini_429("PerDay"), "rejected", "key"),
+        (429, "rate limit", "rate_limited", "transient"),
+        (429, "insufficient_quota", "rejected", "credential"),
+        (429, OPENAI_SPENT, "rejected", "credential"),
+        (429, OPENAI_MINUTE, "rate_limited", "transient"),
+        (429, GROQ_MINUTE, "rate_limited", "transient"),
+        (429, gemini_429("PerMinute"), "rate_limited", "transient"),
+        (429, gemini_429("PerDay"), "rejected", "credential"),
         (403, "Your input was flagged by moderation", "refusal", "request"),
         (400, "Blocked. See your billing page for limits of content", "rejected", "request"),
-        (500, "upstream unauthorized", "unavailable", "moment"),
-        (401, "", "rejected", "key"),
-        (403, "", "rejected", "key"),
-        (402, "", "rejected", "key"),
-        (400, "API key not valid. Please pass a valid API key.", "rejected", "key"),
-        (400, "Your credit balance is too low", "rejected", "key"),
+        (500, "upstream unauthorized", "unavailable", "transient"),
+        (401, "", "rejected", "credential"),
+        (403, "", "rejected", "credential"),
+        (402, "", "rejected", "credential"),
+        (400, "API key not valid. Please pass a valid API key.", "rejected", "credential"),
+        (400, "Your credit balance is too low", "rejected", "credential"),
         (404, "model not found", "rejected", "model"),
         (400, "content_policy_violation", "refusal", "request"),
         (400, "prompt is too long", "rejected", "request"),
         (413, "too large", "rejected", "request"),
-        (408, "", "unavailable", "moment"),
-        (500, "", "unavailable", "moment"),
-        (529, "overloaded", "unavailable", "moment"),
-        (None, "connection refused", "unavailable", "moment"),
+        (408, "", "unavailable", "transient"),
+        (500, "", "unavailable", "transient"),
+        (529, "overloaded", "unavailable", "transient"),
+        (None, "connection refused", "unavailable", "transient"),
     ],
 )
-def test_who_is_to_blame(status: int | None, text: str, kind: str, blame: str) -> None:
-    fault: Fault = fault_of(status, text, {}, "message")
-    assert (fault.kind, fault.blame) == (kind, blame)
+def test_the_scope_of_an_error(status: int | None, text: str, kind: str, scope: str) -> None:
+    error: ProviderError = classify_error(status, text, {}, "message")
+    assert (error.kind, error.scope) == (kind, scope)

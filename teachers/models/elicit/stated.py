@@ -1,6 +1,6 @@
-"""From what a model wrote to probabilities, a choice or an analysis. Nothing is guessed.
+"""Stated probabilities: the model writes one for each action (``--elicit stated``).
 
-Whatever is not covered by a rule is an ``AnswerError``, whose sentence the
+Nothing is guessed. Whatever is not covered by a rule is an ``AnswerError``, whose sentence the
 model may be shown when it is asked again. The rules, in the order in which they are tried:
 
 ========================  =====================================================================
@@ -14,23 +14,14 @@ a bare list               no such object: the last JSON list, or else the last l
                           exactly one number for each action, in their order (the paper's format)
 lines, tables, bad JSON   none of these: ``name: number`` pairs, if every action is there
 other spelling            by :mod:`lvlm2p.teachers.models.elicit.action_names`
-numbers as text           "0.2", "20%", "0,2", "1/4" (:mod:`lvlm2p.teachers.models.elicit.numbers`)
+numbers as text           "0.2", "20%", "0,2", "1/4" (:func:`read_number`)
 percentages               all marked ``%``, or none and a sum between 90 and 110: divided by 100
 stated twice              the same number: once; different numbers: an error
 an action is missing      0 if a JSON object's others sum to 1 within 0.02, else an error
-a name nobody knows       left out if it has no number, is 0 or speaks of the whole
+an unknown name           left out if it has no number, is 0 or speaks of the whole
                           (:data:`ASIDES`); else an error
 sum between 0.9 and 1.1   divided by the sum; any other sum is an error
 negative, NaN, infinite   an error
-a choice                  the last JSON object with an ``action``; else what is led in as the
-                          decision ("Answer: left", "the best move is to ...", "I choose ..."), or
-                          an action alone on the last line. What is merely mentioned is no choice
-led in or alone, twice    the same action: once; different ones: an error
-"if", "?", "wait"         a decision with a condition or a "not" is none, nor is a question; one
-                          that is taken back afterwards is an error
-a bare "done" or "right"  alone below other text, or after "is", they may be mere talk: they
-                          count in quotes or bold only
-an analysis               :mod:`lvlm2p.teachers.models.elicit.analysis`
 ========================  =====================================================================
 """
 
@@ -40,13 +31,22 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from lvlm2p.envs import Task
+from lvlm2p.envs import Task, View
+from lvlm2p.prompts.answer_format import FORMATS
 from lvlm2p.teachers.errors import AnswerError
 from lvlm2p.teachers.label import SUM_TOLERANCE, check_probabilities
 from lvlm2p.teachers.models.elicit.action_names import find_action
-from lvlm2p.teachers.models.elicit.decisions import decision_in
-from lvlm2p.teachers.models.elicit.jsonish import LONGEST, Pairs, values, without_thoughts
-from lvlm2p.teachers.models.elicit.numbers import NUMBER, Number, read_number
+from lvlm2p.teachers.models.elicit.base import Distribution, Elicitation
+from lvlm2p.teachers.models.elicit.text import (
+    NUMBER,
+    Number,
+    Pairs,
+    bare,
+    read_number,
+    readable,
+    values,
+)
+from lvlm2p.teachers.models.messages import Reply
 
 SUM_SLIP = 0.1
 """How far from 1 a model's probabilities may sum: one of them is off by a digit."""
@@ -56,7 +56,6 @@ ASIDES = frozenset({"total", "sum", "confidence"})
 
 _PROBABILITY_KEYS = ("probability", "prob", "p", "value", "score", "weight")
 _ACTION_KEYS = ("action", "name", "move", "choice", "answer")
-_CHOICE_KEYS = ("action", "choice", "answer", "move", "nextaction", "bestaction", "chosenaction")
 _DEPTH = 5
 
 _SPACE = r"[^\S\n]"
@@ -66,6 +65,16 @@ _PAIR = re.compile(
     rf"(?:{_SPACE}|[\"'`*\\]){{0,8}}({NUMBER}(?:[ \t]*/[ \t]*\d{{1,9}})?[ \t]*%?)"
     r"(?![\w/]|[.,]\d|[ \t]*[-–][ \t]*\d)"
 )
+
+
+class Stated(Elicitation):
+    """The model writes a probability for each action (the paper's way)."""
+
+    answer_format = FORMATS["stated"]
+
+    def parse(self, reply: Reply, view: View) -> Distribution:
+        """See :class:`Elicitation`."""
+        return Distribution(parse_probabilities(reply.text, view.task))
 
 
 def parse_probabilities(text: str, task: Task) -> dict[str, float]:
@@ -90,62 +99,6 @@ def parse_probabilities(text: str, task: Task) -> dict[str, float]:
     raise AnswerError(f"no probabilities for {', '.join(names)} were found in the answer")
 
 
-def parse_choice(text: str, task: Task) -> str:
-    """The one action that was chosen.
-
-    Raises:
-        AnswerError: none was, or it is not clear which.
-    """
-    text = readable(text)
-    names = [action.name for action in task.actions]
-    for value in reversed(values(text)):
-        if isinstance(value, Pairs):
-            written = [item for key, item in value if _bare(key) in _CHOICE_KEYS]
-            if written:
-                return _one_choice(written, names)
-    decided = decision_in(text, names)
-    if decided is None:
-        raise AnswerError(f"no single choice out of {', '.join(names)} was found in the answer")
-    return decided
-
-
-def parse_letters(
-    alternatives: Mapping[str, float], letters: Mapping[str, str]
-) -> tuple[dict[str, float], float]:
-    """Probabilities of the actions behind the ``letters``, renormalised, and the mass outside.
-
-    Args:
-        alternatives: token -> probability, for the first token of the answer. "A" and " A" and
-            "(A" are all the letter A; what the provider left out of its list counts as 0.
-        letters: letter -> action.
-
-    Raises:
-        AnswerError: the model gave more than half of its probability to something else.
-    """
-    mass = dict.fromkeys(letters, 0.0)
-    for token, probability in alternatives.items():
-        letter = token.strip(" \t\n▁Ġ\"'`*().:[]")
-        if letter in mass:
-            mass[letter] += probability
-    inside = sum(mass.values())
-    if not 0.5 <= inside <= 1.01:
-        raise AnswerError(
-            f"only {inside:.2f} of the probability is on the letters {', '.join(letters)}"
-        )
-    probabilities = {action: mass[letter] / inside for letter, action in letters.items()}
-    return probabilities, max(0.0, 1.0 - inside)
-
-
-def readable(text: str) -> str:
-    """The part of ``text`` that counts as the answer."""
-    if len(text) > LONGEST:
-        raise AnswerError(f"the answer has {len(text):,} characters; at most {LONGEST:,} are read")
-    text = without_thoughts(text)
-    if not text.strip():
-        raise AnswerError("the answer is empty")
-    return text
-
-
 def _statements(value: Any, names: Sequence[str], depth: int) -> list[tuple[str, Any]] | None:
     """What a JSON value states of the actions, as (written name, written number) pairs."""
     if depth == 0 or not isinstance(value, list):
@@ -167,7 +120,7 @@ def _statements(value: Any, names: Sequence[str], depth: int) -> list[tuple[str,
 def _inner_number(value: Any) -> Any:
     """``{"probability": 0.2, "why": "..."}`` -> 0.2; anything else is itself."""
     if isinstance(value, Pairs):
-        numbers = [item for key, item in value if _bare(key) in _PROBABILITY_KEYS]
+        numbers = [item for key, item in value if bare(key) in _PROBABILITY_KEYS]
         return numbers[0] if len(numbers) == 1 else value
     return value
 
@@ -176,8 +129,8 @@ def _row(value: Any) -> tuple[str, Any] | None:
     """``{"action": "left", "p": 0.2}`` -> ("left", 0.2)."""
     if not isinstance(value, Pairs):
         return None
-    named = [item for key, item in value if _bare(key) in _ACTION_KEYS]
-    number = [item for key, item in value if _bare(key) in _PROBABILITY_KEYS]
+    named = [item for key, item in value if bare(key) in _ACTION_KEYS]
+    number = [item for key, item in value if bare(key) in _PROBABILITY_KEYS]
     if len(named) == 1 and len(number) == 1 and isinstance(named[0], str):
         return named[0], number[0]
     return None
@@ -221,7 +174,7 @@ def _check_aside(written: str, value: Any) -> None:
         number = read_number(value, "this").value
     except AnswerError:
         return
-    if number != 0 and _bare(written) not in ASIDES:
+    if number != 0 and bare(written) not in ASIDES:
         raise AnswerError(f"{written[:40]!r} is no action, but was given {number:.4g}")
 
 
@@ -235,18 +188,6 @@ def _without_percent(numbers: Mapping[str, Number]) -> dict[str, float]:
     ):
         return {name: value / 100 for name, value in plain.items()}
     return plain
-
-
-def _one_choice(written: Sequence[Any], names: Sequence[str]) -> str:
-    chosen = {find_action(item, names) if isinstance(item, str) else None for item in written}
-    only = chosen.pop()
-    if only is None or chosen:
-        raise AnswerError(f"the action must be one of {', '.join(names)}")
-    return only
-
-
-def _bare(key: str) -> str:
-    return re.sub(r"[\W_]+", "", key[:60]).casefold()
 
 
 def _last_line(text: str) -> str:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from lvlm2p.teachers.budget import Budget
     from lvlm2p.teachers.teacher import Teacher
 
-if TYPE_CHECKING:
     Elicit: TypeAlias = str
 else:
     Elicit = Literal[elicitation_names()]  # so that --help lists them

@@ -23,8 +23,8 @@ from pathlib import Path
 
 from lvlm2p.envs import View, make_env, view_of
 from lvlm2p.teachers import Label, LabelStore, StoredTeacher, Teacher, Turn, Usage
-from lvlm2p.teachers.labelset.schema import Entry
-from lvlm2p.teachers.store.contents import sums
+from lvlm2p.teachers.label import Entry
+from lvlm2p.teachers.store.stats import sums
 
 BATCH = 5_000
 SAID = "The agent is in row 3, column 2, facing up. The red door is in row 0, column 4. " * 8

@@ -52,9 +52,11 @@ def evaluate(argv: Argv) -> None:
 
 def label(argv: Argv) -> None:
     """Label states ahead of time, into the label store and a Parquet file."""
-    from lvlm2p.teachers.labelling.run import LabelConfig, label_states
+    from lvlm2p.teachers.labelling.config import LabelConfig
 
     config, json = parse("label", LabelConfig, argv)
+    from lvlm2p.teachers.labelling.run import label_states
+
     result = label_states(config)
     show(result.as_json(), result.summary(), json)
 

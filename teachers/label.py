@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lvlm2p.envs import Task
+from lvlm2p.envs import Task, View
 from lvlm2p.teachers.errors import AnswerError
 
 FailureKind = Literal[
@@ -50,18 +50,18 @@ def tool_version() -> str:
         return ""
 
 
-class _Record(BaseModel):
+class _FrozenModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Turn(_Record):
+class Turn(_FrozenModel):
     """One message of a transcript. Images are named by their digest, never inlined."""
 
     role: Literal["system", "user", "assistant"]
     text: str
 
 
-class Usage(_Record):
+class Usage(_FrozenModel):
     """Tokens as the provider counted them, summed over the calls that one label took."""
 
     calls: int = 0
@@ -78,7 +78,7 @@ class Usage(_Record):
         )
 
 
-class _Answer(_Record):
+class _Answer(_FrozenModel):
     """What a label and a failure have in common."""
 
     task: str
@@ -140,6 +140,14 @@ class Failure(_Answer):
 
 Answer: TypeAlias = Label | Failure
 StoredAnswer = Annotated[Label | Failure, Field(discriminator="kind")]
+
+
+class Entry(NamedTuple):
+    """An answer, the state it is about, and which sample of the teacher's answers it is."""
+
+    view: View
+    answer: Answer
+    sample: int = 0
 
 
 def add_usd(total: float | None, more: float | None) -> float | None:

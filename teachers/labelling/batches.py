@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from lvlm2p.teachers.errors import ConfigError
 from lvlm2p.teachers.label import Answer, Failure, Label
+from lvlm2p.teachers.labelling.config import LabelConfig
+from lvlm2p.teachers.labelling.states import STATE_COLUMNS, row_of, views_of
 
 if TYPE_CHECKING:
     from lvlm2p.envs import View
-    from lvlm2p.teachers.labelling.run import LabelConfig
     from lvlm2p.teachers.models.hosted.teacher import ChatTeacher
-
-STATE_COLUMNS = ["task", "mission", "carrying", "blank", "state"]
 
 GENERATION = "generation_config.json"
 
@@ -32,20 +31,6 @@ MAX_IMAGES = 32
 
 ERROR = "__inference_error__"
 """ray-vllm: the column in which Ray says why a row has no answer; empty: it has one."""
-
-
-def row_of(view: View) -> dict[str, Any]:
-    """The :data:`STATE_COLUMNS` of a state."""
-    return {"task": view.task.name} | {
-        name: getattr(view, name) for name in STATE_COLUMNS if name != "task"
-    }
-
-
-def views_of(rows: Sequence[Mapping[str, Any]]) -> list[View]:
-    """The distinct states of some rows."""
-    from lvlm2p.teachers.labelset.schema import view_from_row
-
-    return list({view.key: view for view in map(view_from_row, rows)}.values())
 
 
 def engine_options(model: str, workers: int) -> dict[str, Any]:
@@ -124,7 +109,7 @@ class _OnNode:
         return interviewer(self.config)
 
 
-class Question(_OnNode):
+class OpenQuestion(_OnNode):
     """Turns a row into what vLLM is asked."""
 
     @cached_property

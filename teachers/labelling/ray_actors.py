@@ -27,19 +27,17 @@ from lvlm2p.teachers.errors import (
     TeacherError,
     TeacherNotReadyError,
 )
-from lvlm2p.teachers.label import Answer, Failure
+from lvlm2p.teachers.label import Answer, Entry, Failure
 from lvlm2p.teachers.labelling.batches import (
-    STATE_COLUMNS,
-    Question,
+    OpenQuestion,
     WithReply,
     conduct,
     engine_options,
     interviewer,
-    row_of,
     served_name,
-    views_of,
 )
-from lvlm2p.teachers.labelling.run import LabelConfig, Labelled, find_states
+from lvlm2p.teachers.labelling.config import LabelConfig, Labelled
+from lvlm2p.teachers.labelling.states import STATE_COLUMNS, find_states, row_of, views_of
 from lvlm2p.teachers.progress import Bar, say
 from lvlm2p.teachers.teacher import Counts, Teacher
 
@@ -220,8 +218,6 @@ class _Labeller:
 
 
 def _write(parts: Any, views: Sequence[View], answers: Sequence[Answer]) -> None:
-    from lvlm2p.teachers.labelset.schema import Entry
-
     parts.write(
         [
             Entry(view, answer)
@@ -247,7 +243,7 @@ def _with_vllm(
     teacher = interviewer(config)
     engine = vLLMEngineProcessorConfig(**engine_options(served_name(teacher), config.workers))
     engines: Any = build_processor(
-        engine, preprocess=Question(config), postprocess=WithReply(config)
+        engine, preprocess=OpenQuestion(config), postprocess=WithReply(config)
     )
 
     def ask(rows: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

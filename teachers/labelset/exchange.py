@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from lvlm2p.teachers.errors import ConfigError, LabelFileError
-from lvlm2p.teachers.label import Label
+from lvlm2p.teachers.label import Entry, Label
 from lvlm2p.teachers.labelset.parquet import read_rows, write_labels
-from lvlm2p.teachers.labelset.schema import Entry, from_row
+from lvlm2p.teachers.labelset.schema import from_row
 from lvlm2p.teachers.progress import counted
 from lvlm2p.teachers.store.contents import Choice, count, entries, nothing_chosen
 from lvlm2p.teachers.store.rows import chunks, name_of

@@ -14,8 +14,9 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from lvlm2p.teachers.errors import LabelFileError
+from lvlm2p.teachers.label import Entry
 from lvlm2p.teachers.labelset.paths import writable_file
-from lvlm2p.teachers.labelset.schema import REQUIRED, SCHEMA, Entry, schema, to_row
+from lvlm2p.teachers.labelset.schema import REQUIRED, SCHEMA, schema, to_row
 
 GROUP_ROWS = 5_000
 """Rows of a row group: what is in memory at once."""

@@ -15,7 +15,8 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from lvlm2p.teachers.errors import LabelFileError
-from lvlm2p.teachers.labelset.schema import Entry, schema, to_row
+from lvlm2p.teachers.label import Entry
+from lvlm2p.teachers.labelset.schema import schema, to_row
 
 
 class Parts:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 from pydantic import ValidationError
 
 from lvlm2p.envs import View
 from lvlm2p.teachers.errors import AnswerError, LabelFileError, Lvlm2pError
-from lvlm2p.teachers.label import Answer, Failure, Label, check_probabilities
+from lvlm2p.teachers.label import Answer, Entry, Failure, Label, check_probabilities
 
 FORMAT_VERSION = 1
 TURN = pa.struct([("role", pa.string()), ("text", pa.string())])
@@ -59,14 +59,6 @@ REQUIRED = ("key", "kind", "task", "mission", "state", "teacher", "fingerprint")
 is then what a label has when nobody knows better."""
 
 SHARED = ("task", "teacher", "fingerprint", "model", "prompt", "latency_s", "created", "version")
-
-
-class Entry(NamedTuple):
-    """An answer, the state it is about, and which sample of the teacher's answers it is."""
-
-    view: View
-    answer: Answer
-    sample: int = 0
 
 
 def schema(images: bool) -> pa.Schema:

@@ -1,9 +1,9 @@
-"""Who is asking: a file with a lock that the operating system lets go of when its process dies.
+"""Locks of in-flight claims: a file whose lock the operating system releases when its process dies.
 
-A claim on a question names its owner. The others must know at once when the owner has crashed, and
-must not think so while it is only slow, suspended or swapped out. A heartbeat gets one of the two
-wrong; a lock held by the kernel for the process gets both right. (SQLite's write-ahead log ties a
-store to one machine anyway, so the lock need not reach further.)
+A claim on a question names the lock of the process that asks. The others must know at once when it
+has crashed, and must not think so while it is only slow, suspended or swapped out. A heartbeat gets
+one of the two wrong; a lock held by the kernel for the process gets both right. (SQLite's
+write-ahead log ties a store to one machine anyway, so the lock need not reach further.)
 """
 
 from __future__ import annotations
@@ -17,8 +17,13 @@ from pathlib import Path
 FOLDER = "owners"
 
 
-class Owner:
-    """This process, as it signs its claims in one store. Let go of by ``close`` or by any death."""
+class ProcessLock:
+    """The lock that this process holds in one store while it has claims there; released by
+    ``close`` or by any death.
+
+    Attributes:
+        id: what claims name; the name of the lock file.
+    """
 
     def __init__(self, store: Path) -> None:
         folder = store / FOLDER
@@ -33,10 +38,10 @@ class Owner:
             os.close(self._file)
         os.write(self._file, f"{self.pid}\n".encode())
         self._end = weakref.finalize(self, _end, self._path, self._file, self.pid)
-        _owners.add(self)
+        _held.add(self)
 
     def close(self) -> None:
-        """The claims that are left over are free from now on."""
+        """Release it: the claims that are left over are free from now on."""
         self._end()
 
 
@@ -46,23 +51,23 @@ def _end(path: Path, file: int, pid: int) -> None:
     os.close(file)
 
 
-_owners: weakref.WeakSet[Owner] = weakref.WeakSet()
+_held: weakref.WeakSet[ProcessLock] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
     """A child must not keep its parent's locks alive: closing its copies leaves the parent's."""
-    for owner in list(_owners):
-        owner.close()
+    for lock in list(_held):
+        lock.close()
 
 
 os.register_at_fork(after_in_child=_after_fork)
 
 
-def is_alive(store: Path, owner: str) -> bool:
-    """Whether the process that signed as ``owner`` still runs."""
-    if len(owner) != 32 or not owner.isalnum():  # not one of our names: never a path to open
+def is_held(store: Path, lock_id: str) -> bool:
+    """Whether the process whose lock is called ``lock_id`` still runs."""
+    if len(lock_id) != 32 or not lock_id.isalnum():  # not one of our names: never a path to open
         return False
-    path = store / FOLDER / owner
+    path = store / FOLDER / lock_id
     try:
         file = os.open(path, os.O_RDWR)
     except FileNotFoundError:
@@ -81,7 +86,7 @@ def tidy(store: Path) -> None:
     folder = store / FOLDER
     if folder.is_dir():
         for path in folder.iterdir():
-            is_alive(store, path.name)
+            is_held(store, path.name)
 
 
 def _lock(file: int, kind: int) -> bool:

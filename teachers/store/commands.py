@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lvlm2p.teachers.store.show import Shown
     from lvlm2p.teachers.store.stats import Stats
     from lvlm2p.teachers.store.store import LabelStore
-    from lvlm2p.teachers.store.verify import Report
+    from lvlm2p.teachers.store.verify import VerifyReport
 
 
 class _Command(BaseModel):
@@ -112,7 +112,7 @@ class VerifyConfig(_Command):
     fix: bool = False
     """Repair what can be, and take out the rest into a file beside the database."""
 
-    def run(self) -> Report:
+    def run(self) -> VerifyReport:
         """Look, and repair if wanted."""
         from lvlm2p.teachers.store.verify import verify
 

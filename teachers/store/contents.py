@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 from lvlm2p.envs import View
 from lvlm2p.teachers.errors import Lvlm2pError
-from lvlm2p.teachers.label import add_usd
-from lvlm2p.teachers.labelset.schema import Entry
+from lvlm2p.teachers.label import Entry
 from lvlm2p.teachers.store.rows import parse
 from lvlm2p.teachers.store.store import LabelStore
 
@@ -118,38 +117,6 @@ def read_views(store: LabelStore, view_keys: Iterable[str]) -> dict[str, View]:
     return views
 
 
-@dataclass
-class Sum:
-    """What the answers of one teacher, task, prompt and model add up to."""
-
-    teacher: str
-    task: str
-    prompt: str
-    model: str
-    fingerprint: str
-    labels: int = 0
-    elicitations: dict[str, int] = field(default_factory=dict)
-    failures: dict[str, int] = field(default_factory=dict)
-    cost_usd: float | None = 0.0
-    calls: int = 0
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    completion_tokens: int = 0
-
-    def add(self, tag: Tag, count: int) -> None:
-        """Add ``count`` answers, whose tags add up to ``tag``."""
-        if tag.kind == "label":
-            self.labels += count
-            self.elicitations[tag.how] = self.elicitations.get(tag.how, 0) + count
-        else:
-            self.failures[tag.how] = self.failures.get(tag.how, 0) + count
-        self.cost_usd = add_usd(self.cost_usd, tag.cost_usd)
-        self.calls += tag.calls
-        self.prompt_tokens += tag.prompt_tokens
-        self.cached_tokens += tag.cached_tokens
-        self.completion_tokens += tag.completion_tokens
-
-
 def tags(store: LabelStore) -> Iterator[tuple[Tag, int]]:
     """Each distinct tag but for its numbers, which are sums here, and of how many answers.
 
@@ -202,17 +169,3 @@ def nothing_chosen(store: LabelStore, choice: Choice) -> str:
 
 def _prompt(tag: Tag) -> str:
     return f" (prompt {tag.prompt[:8]})" if tag.prompt else ""
-
-
-def sums(store: LabelStore) -> list[Sum]:
-    """One sum for each teacher, task, prompt and model."""
-    found: dict[tuple[Any, ...], Sum] = {}
-    for tag, number in tags(store):
-        group = (tag.teacher, tag.task, tag.prompt, tag.model, tag.fingerprint)
-        found.setdefault(group, Sum(*group)).add(tag, number)
-    return [found[group] for group in sorted(found)]
-
-
-def size_bytes(store: LabelStore) -> int:
-    """What the store takes on disk."""
-    return sum(file.stat().st_size for file in store.path.glob("cache.db*"))

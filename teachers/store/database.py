@@ -1,5 +1,5 @@
-"""The label store's ground: diskcache with settings under which no label is ever dropped, and a
-Disk that neither writes nor reads pickle.
+"""The label store's storage backend: diskcache with settings under which no label is ever dropped,
+and a Disk that neither writes nor reads pickle.
 
 What can be wrong with a folder is found out before anything in it is touched, and everything
 SQLite may say becomes one :class:`StoreError` sentence. Why: diskcache's defaults delete the oldest

@@ -31,7 +31,7 @@ _ANSWER: TypeAdapter[Answer] = TypeAdapter(StoredAnswer)
 T = TypeVar("T")
 
 
-class Row(NamedTuple):
+class StoredRow(NamedTuple):
     """A value and the time (seconds since 1970) at which it was stored."""
 
     text: str
@@ -92,7 +92,7 @@ def parse(path: Path, key: str, text: str) -> Answer:
         ) from error
 
 
-class Reader:
+class RowReader:
     """Looks rows up and walks over them; can't change anything. Threads share it."""
 
     def __init__(self, path: Path) -> None:
@@ -101,17 +101,17 @@ class Reader:
         self._connection: sqlite3.Connection | None = None
         self._pid = 0
 
-    def rows(self, keys: Iterable[str]) -> dict[str, Row]:
+    def rows(self, keys: Iterable[str]) -> dict[str, StoredRow]:
         """The rows there are under ``keys``, in one query."""
         query = (
             "SELECT key, mode, filename, value, store_time FROM Cache"
             " WHERE raw = 1 AND key IN (SELECT value FROM json_each(?))"
         )
-        found: dict[str, Row] = {}
+        found: dict[str, StoredRow] = {}
         for key, mode, filename, value, time in self._all(query, json.dumps(list(keys))):
             if mode != MODE_RAW or filename is not None or type(value) is not str:
                 refuse(self.path, f"in the row {key} a value")
-            found[key] = Row(value, time)
+            found[key] = StoredRow(value, time)
         return found
 
     def keys(self, prefix: str, limit: int = -1) -> list[str]:

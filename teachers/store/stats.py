@@ -1,16 +1,48 @@
-"""`lvlm2p labels stats`."""
+"""`lvlm2p labels stats`: what the answers of a store add up to."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lvlm2p.teachers.label import add_usd
-from lvlm2p.teachers.store.contents import Sum, size_bytes, sums
+from lvlm2p.teachers.store.contents import Tag, tags
 from lvlm2p.teachers.store.store import LabelStore
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+
+@dataclass
+class Sum:
+    """What the answers of one teacher, task, prompt and model add up to."""
+
+    teacher: str
+    task: str
+    prompt: str
+    model: str
+    fingerprint: str
+    labels: int = 0
+    elicitations: dict[str, int] = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)
+    cost_usd: float | None = 0.0
+    calls: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+
+    def add(self, tag: Tag, count: int) -> None:
+        """Add ``count`` answers, whose tags add up to ``tag``."""
+        if tag.kind == "label":
+            self.labels += count
+            self.elicitations[tag.how] = self.elicitations.get(tag.how, 0) + count
+        else:
+            self.failures[tag.how] = self.failures.get(tag.how, 0) + count
+        self.cost_usd = add_usd(self.cost_usd, tag.cost_usd)
+        self.calls += tag.calls
+        self.prompt_tokens += tag.prompt_tokens
+        self.cached_tokens += tag.cached_tokens
+        self.completion_tokens += tag.completion_tokens
 
 
 @dataclass(frozen=True)
@@ -73,3 +105,17 @@ def _cells(part: Sum) -> list[str]:
 def stats(store: LabelStore) -> Stats:
     """What ``store`` holds."""
     return Stats(str(store.path), sums(store), size_bytes(store))
+
+
+def sums(store: LabelStore) -> list[Sum]:
+    """One sum for each teacher, task, prompt and model."""
+    found: dict[tuple[Any, ...], Sum] = {}
+    for tag, number in tags(store):
+        group = (tag.teacher, tag.task, tag.prompt, tag.model, tag.fingerprint)
+        found.setdefault(group, Sum(*group)).add(tag, number)
+    return [found[group] for group in sorted(found)]
+
+
+def size_bytes(store: LabelStore) -> int:
+    """What the store takes on disk."""
+    return sum(file.stat().st_size for file in store.path.glob("cache.db*"))

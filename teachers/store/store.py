@@ -21,9 +21,9 @@ from diskcache.core import DBNAME
 
 from lvlm2p.envs import View
 from lvlm2p.teachers.label import Answer, Failure, Label
-from lvlm2p.teachers.store.claims import Owner, is_alive, tidy
+from lvlm2p.teachers.store.claims import ProcessLock, is_held, tidy
 from lvlm2p.teachers.store.database import TIMEOUT_S, explained, open_cache
-from lvlm2p.teachers.store.rows import Reader, encoded, name_of, parse, tag_of
+from lvlm2p.teachers.store.rows import RowReader, encoded, name_of, parse, tag_of
 
 
 def default_store_path() -> Path:
@@ -56,10 +56,10 @@ class LabelStore:
     def __init__(self, directory: str | Path | None = None, *, create: bool = True) -> None:
         self.path = store_path(directory)
         self._cache = open_cache(self.path, create)
-        self.reader = Reader(self.path)
+        self.reader = RowReader(self.path)
         self._writing = threading.RLock()
-        self._owner: Owner | None = None
-        self._asking: dict[str, int] = {}  # name -> the thread of ours that asks
+        self._lock: ProcessLock | None = None
+        self._in_flight: dict[str, int] = {}  # name -> the thread of ours that asks
         with explained(self.path):
             tidy(self.path)
 
@@ -117,7 +117,7 @@ class LabelStore:
             # The answer holds the whole transcript. What a passing failure was paid for is kept.
             for key in self.reader.keys(f"reply/{answer.fingerprint}/{view.key}/{sample}/"):
                 cache.delete(key)
-        if self._asking.pop(name, None) is not None:
+        if self._in_flight.pop(name, None) is not None:
             cache.delete(f"claim/{name}")
         return answer
 
@@ -154,47 +154,47 @@ class LabelStore:
         with self._write() as cache:
             free = self._free(names)
             if free:
-                owner = self._me().id
+                lock_id = self._own_lock().id
                 for name in free:
-                    cache.set(f"claim/{name}", json.dumps(owner), tag="claim")
-                self._asking.update(dict.fromkeys(free, threading.get_ident()))
+                    cache.set(f"claim/{name}", json.dumps(lock_id), tag="claim")
+                self._in_flight.update(dict.fromkeys(free, threading.get_ident()))
         return free
 
     def _free(self, names: Collection[str]) -> set[str]:
         """Names that no living process, and no other thread of ours, is asking about."""
         held = self.reader.rows(f"claim/{name}" for name in names)
-        me, living = self._owner, {}
+        own, held_by = self._lock, dict[str, bool]()
         free = set()
         for name in names:
             row = held.get(f"claim/{name}")
             if row is not None:
-                owner = json.loads(row.text)
-                if me is not None and owner == me.id and me.pid == os.getpid():
+                lock_id = json.loads(row.text)
+                if own is not None and lock_id == own.id and own.pid == os.getpid():
                     # Our own thread's unfinished question: waiting for ourselves never ends.
-                    if self._asking.get(name, threading.get_ident()) != threading.get_ident():
+                    if self._in_flight.get(name, threading.get_ident()) != threading.get_ident():
                         continue
                 else:
-                    if owner not in living:
-                        living[owner] = is_alive(self.path, owner)
-                    if living[owner]:
+                    if lock_id not in held_by:
+                        held_by[lock_id] = is_held(self.path, lock_id)
+                    if held_by[lock_id]:
                         continue
             free.add(name)
         return free
 
     def release(self, names: Collection[str]) -> None:
         """Give up claims without an answer; those that have ended already are left alone."""
-        mine = [name for name in names if name in self._asking]
+        mine = [name for name in names if name in self._in_flight]
         if mine:
             with self._write() as cache:
                 for name in mine:
                     cache.delete(f"claim/{name}")
-                    self._asking.pop(name, None)
+                    self._in_flight.pop(name, None)
 
-    def _me(self) -> Owner:
-        if self._owner is None or self._owner.pid != os.getpid():
-            self._owner = Owner(self.path)
-            self._asking.clear()
-        return self._owner
+    def _own_lock(self) -> ProcessLock:
+        if self._lock is None or self._lock.pid != os.getpid():
+            self._lock = ProcessLock(self.path)
+            self._in_flight.clear()
+        return self._lock
 
     def typical(self, fingerprint: str) -> tuple[float | None, float | None]:
         """Mean latency (seconds) and cost (dollars) of some stored labels; None: not known."""
@@ -248,9 +248,9 @@ class LabelStore:
         """Close the files; claims that are left over are free from now on."""
         self.reader.close()
         self._cache.close()
-        if self._owner is not None:
-            self._owner.close()
-            self._owner = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def __enter__(self) -> Self:
         return self

@@ -23,7 +23,7 @@ from lvlm2p.teachers.errors import (
 )
 from lvlm2p.teachers.label import Label, check_probabilities
 from lvlm2p.teachers.progress import counted
-from lvlm2p.teachers.store.claims import is_alive
+from lvlm2p.teachers.store.claims import is_held
 from lvlm2p.teachers.store.contents import read_tag
 from lvlm2p.teachers.store.database import explained
 from lvlm2p.teachers.store.rows import name_of, parse, tag_of
@@ -38,7 +38,7 @@ UNTAGGED = "tag out of date (only `labels stats` reads it)"
 
 
 @dataclass
-class Report:
+class VerifyReport:
     """What was wrong with which rows."""
 
     path: Path
@@ -101,7 +101,7 @@ class _Row:
     value: Any
 
 
-def verify(store: LabelStore, fix: bool = False) -> Report:
+def verify(store: LabelStore, fix: bool = False) -> VerifyReport:
     """Look at every row of ``store``.
 
     Raises:
@@ -110,7 +110,7 @@ def verify(store: LabelStore, fix: bool = False) -> Report:
     for (said,) in store.reader.walk("PRAGMA quick_check(1)"):
         if said != "ok":
             raise StoreError(f"the label store {store.path}: its database is damaged ({said})")
-    report = Report(store.path)
+    report = VerifyReport(store.path)
     bad: list[tuple[_Row, str]] = []
     known: dict[str, bool] = {}
     for row in counted(_rows(store), "checking", None):
@@ -129,7 +129,7 @@ def verify(store: LabelStore, fix: bool = False) -> Report:
     return report
 
 
-def _note_unknown(row: _Row, known: dict[str, bool], report: Report) -> None:
+def _note_unknown(row: _Row, known: dict[str, bool], report: VerifyReport) -> None:
     """Count a sound answer if it is about a task that is not registered here."""
     if not row.key.startswith(("label/", "failure/")):
         return
@@ -171,7 +171,7 @@ def _problem(store: LabelStore, row: _Row) -> str | None:
                 None if View.from_json(json.loads(row.value)).key == name else "not its key's view"
             )
         if kind == "claim":
-            return None if is_alive(store.path, json.loads(row.value)) else STALE
+            return None if is_held(store.path, json.loads(row.value)) else STALE
         if kind in ("reply", "hits"):  # hits: counters of earlier versions
             return None if isinstance(json.loads(row.value), dict) else "not JSON"
     except (StoreError, AnswerError, LabelFileError, ValueError) as error:
@@ -207,7 +207,7 @@ def _label_problem(label: Label, view: str) -> str | None:
     return None
 
 
-def _fix(store: LabelStore, bad: list[tuple[_Row, str]], report: Report) -> None:
+def _fix(store: LabelStore, bad: list[tuple[_Row, str]], report: VerifyReport) -> None:
     """Write the rows to a file, then take them out: nothing is ever only deleted."""
     out = [(row, problem) for row, problem in bad if problem not in (STALE, UNTAGGED)]
     if out:

@@ -28,7 +28,8 @@ import ray
 from lvlm2p.teachers.labelling import ray_actors as ray_engine
 from lvlm2p.teachers.labelling import batches as rounds
 from lvlm2p.teachers import TeacherError
-from lvlm2p.teachers.labelling.run import LabelConfig, label_states
+from lvlm2p.teachers.labelling.config import LabelConfig
+from lvlm2p.teachers.labelling.run import label_states
 
 def on_cpu(model, workers):
     options = rounds.engine_options(model, workers)
@@ -83,7 +84,8 @@ def test_labels_are_those_of_the_server(
     prompt: dict[str, Any],
 ) -> None:
     pytest.importorskip("ray", reason="the extra `ray` is not installed")
-    from lvlm2p.teachers.labelling.run import LabelConfig, label_states
+    from lvlm2p.teachers.labelling.config import LabelConfig
+    from lvlm2p.teachers.labelling.run import label_states
 
     asking: dict[str, Any] = {
         "teacher": "qwen-vl-local",

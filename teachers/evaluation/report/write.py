@@ -13,7 +13,7 @@ from lvlm2p.teachers.evaluation.states import save_states
 
 if TYPE_CHECKING:
     from lvlm2p.teachers.evaluation.run import Report
-    from lvlm2p.teachers.labelset.schema import Entry
+    from lvlm2p.teachers.label import Entry
 
 
 def write_report(report: Report, out: Path) -> None:
@@ -45,7 +45,7 @@ def _write(path: Path, text: str) -> None:
 def _entries(report: Report) -> Iterator[Entry]:
     """Every answer, of episodes and turned states too; but not those to blank pictures, which are
     no labels to train on."""
-    from lvlm2p.teachers.labelset.schema import Entry
+    from lvlm2p.teachers.label import Entry
     from lvlm2p.teachers.store.rows import encoded
 
     for measured in report.measured.values():

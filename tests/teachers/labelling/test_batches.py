@@ -19,16 +19,16 @@ from lvlm2p.teachers.label import Usage
 from lvlm2p.teachers.labelling import ray_actors as ray_engine
 from lvlm2p.teachers.labelling.batches import (
     ERROR,
-    Question,
+    OpenQuestion,
     WithReply,
     engine_options,
     interviewer,
     pictures_apart,
-    row_of,
     served_name,
     sort_out,
 )
-from lvlm2p.teachers.labelling.run import LabelConfig
+from lvlm2p.teachers.labelling.config import LabelConfig
+from lvlm2p.teachers.labelling.states import row_of
 from lvlm2p.teachers.labelset.parquet import read_rows
 from lvlm2p.teachers.labelset.parts import Parts
 from lvlm2p.teachers.models.hosted.teacher import ChatTeacher
@@ -57,7 +57,7 @@ def config(tmp_path: Path) -> Configure:
 
 def rounds(asking: LabelConfig, replies: list[dict[str, Any]]) -> tuple[Label | Failure, list[Any]]:
     """The answer about one state whose model says ``replies``, and what it was asked."""
-    question, read = Question(asking), WithReply(asking)
+    question, read = OpenQuestion(asking), WithReply(asking)
     row: dict[str, Any] = {**row_of(some_views(1)[0]), "replies": "[]"}
     asked = []
     for reply in replies:

@@ -21,7 +21,9 @@ from lvlm2p.teachers import (
     TeacherError,
     load_teacher,
 )
-from lvlm2p.teachers.labelling.run import LabelConfig, label_here, label_states, visited_states
+from lvlm2p.teachers.labelling.config import LabelConfig
+from lvlm2p.teachers.labelling.run import label_here, label_states
+from lvlm2p.teachers.labelling.states import visited_states
 from lvlm2p.teachers.labelset.teacher import LabelSetTeacher
 from lvlm2p.teachers.store.commands import ExportConfig
 from lvlm2p.teachers.wrappers.calibrated import calibrated

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from lvlm2p.teachers import LabelFileError, LabelStore, TeacherNotReadyError
-from lvlm2p.teachers.labelling.run import LabelConfig, label_states
+from lvlm2p.teachers.label import Entry
+from lvlm2p.teachers.labelling.config import LabelConfig
+from lvlm2p.teachers.labelling.run import label_states
 from lvlm2p.teachers.labelset.parquet import read_rows
 from lvlm2p.teachers.labelset.parts import Parts
-from lvlm2p.teachers.labelset.schema import Entry
 from tests.support.store import FakeTeacher, states
 
 pytestmark = pytest.mark.ray

@@ -1,0 +1,109 @@
+"""What `lvlm2p label` is told, and what comes of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from lvlm2p.teachers.options import TeacherOptions
+from lvlm2p.teachers.teacher import Counts
+
+
+class LabelConfig(TeacherOptions):
+    """Which states to label, and where to."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    teacher: str
+    """Who is asked; `lvlm2p teachers` lists them."""
+
+    env: str | None = None
+    """Gymnasium id whose states are labelled; not with --from-run."""
+
+    states: int | None = Field(default=None, ge=1)
+    """How many distinct states; None: 1,000, and all there are with --all-states or --from-run."""
+
+    policy: Literal["random", "expert", "mixed"] = "random"
+    """Who plays to find states: random actions, the planner, or both in turn."""
+
+    all_states: bool = False
+    """Every reachable state of a small task (LavaGapS6 has 384)."""
+
+    from_run: Path | None = None
+    """The states that this training run has visited."""
+
+    seed: int = 0
+    """Seed of the play that finds states."""
+
+    from_file: str | None = None
+    """The states in this Parquet file or folder: any label set."""
+
+    out: str = "labels.parquet"
+    """The Parquet file to write; with a Ray engine a folder of them, local or s3://..."""
+
+    images: bool = False
+    """Write each state's picture into the file as well."""
+
+    engine: Literal["local", "ray", "ray-vllm"] = "local"
+    """In this process, by actors on Ray (extra `ray`), or by vLLM engines on Ray's GPU nodes."""
+
+    ray_address: str | None = None
+    """A Ray cluster to use, e.g. auto or ray://head:10001; None: a local one."""
+
+    workers: int = Field(default=2, ge=1)
+    """Ray: how many actors or engines ask."""
+
+    worker_gpus: float = Field(default=0, ge=0)
+    """Ray: how many GPUs each actor needs (for --teacher qwen-vl-hf)."""
+
+    @field_validator("out", "from_file", mode="before")
+    @classmethod
+    def _as_text(cls, value: object) -> object:
+        return str(value) if isinstance(value, Path) else value
+
+    @model_validator(mode="after")
+    def _one_source(self) -> LabelConfig:
+        if sum(source is not None for source in (self.env, self.from_run, self.from_file)) != 1:
+            raise ValueError("give one of --env, --from-run and --from-file")
+        if self.all_states and self.env is None:
+            raise ValueError("--all-states goes with --env")
+        return self
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """What came of it."""
+
+    out: str
+    rows: int
+    counts: Counts
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data."""
+        labels = asdict(self.counts)
+        cost = labels.pop("cost_usd")
+        return {
+            "labels": labels,
+            "cost_usd": cost,
+            "out": self.out,
+            "rows": self.rows,
+            "seconds": round(self.seconds, 3),
+        }
+
+    def summary(self) -> str:
+        """One or two lines."""
+        counts = self.counts
+        price = "price unknown" if counts.cost_usd is None else f"${counts.cost_usd:,.4f}"
+        lines = [
+            f"{counts.asked:,} asked ({price}), {counts.cached:,} from the store, "
+            f"{counts.failed:,} failed; {self.rows:,} rows in {self.out}"
+        ]
+        if counts.saved:
+            lines.append(f"{counts.saved:,} questions saved by symmetry")
+        if counts.missing:
+            lines.append(f"{counts.missing:,} states were not asked about and are not in the file")
+        return "\n".join(lines)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from lvlm2p.envs.errors import UserError
 from lvlm2p.envs.make import make_env, view_of
 from lvlm2p.envs.minigrid.planner import may_enter
-from lvlm2p.envs.minigrid.state import GOAL, STEPS, decode_state
+from lvlm2p.envs.minigrid.state import GOAL, STEPS, decode_state, observe_minigrid
 from lvlm2p.envs.registry import task_for
 from lvlm2p.envs.task import View
 
@@ -20,13 +19,13 @@ if TYPE_CHECKING:
 
 Policy = Literal["random", "expert", "mixed", "all"]
 
-KEPT = 1 / 3
-"""Share of visited states that are kept, so that neighbours in one episode are not all taken."""
-PATIENCE = 600
+KEEP_PROB = 1 / 3
+"""Probability that a visited state is kept, so that neighbours in an episode are not all taken."""
+MAX_STEPS_WITHOUT_NEW = 600
 """Visited states without a new one after which there are taken to be no more."""
-POOL = 5
+OVERSAMPLING = 5
 """Stratified samples are drawn from so many times as many states."""
-MOST_STARTS = 1000
+MOST_INITIAL_STATES = 1000
 MOST_STATES = 20_000
 
 
@@ -76,7 +75,9 @@ def sample_states(
         assert n is not None
         wanted = n
         env = make_env(env_id, **kwargs)
-        pool, frames = _collect(_play(env, policy, rng), n, POOL * n if stratified else n, rng)
+        pool, frames = _collect(
+            _play(env, policy, rng), n, OVERSAMPLING * n if stratified else n, rng
+        )
         env.close()
         if len(pool) < n and on_shortfall is not None:
             on_shortfall(len(pool), frames)
@@ -88,81 +89,96 @@ def reachable_states(env_id: str, **kwargs: Any) -> list[View]:
 
     In a MiniGrid these are all cells that can be walked to, in all four directions, in every
     layout; also those behind a goal, where no episode gets without ending (LavaGapS6: 12 of 384).
-    Elsewhere all ways to act are tried.
+    Elsewhere, and where a task has an observer that may remember, all action sequences are tried.
 
     Raises:
         UserError: the task moves by itself, or has too many layouts or states.
     """
-    from minigrid.minigrid_env import MiniGridEnv
-
-    if not task_for(env_id).deterministic:
+    task = task_for(env_id)
+    if not task.deterministic:
         raise UserError(f"{env_id!r} moves by itself, so its states can't be listed: draw some.")
     env = make_env(env_id, **kwargs)
     found: dict[str, View] = {}
-    for seed, start in _starts(env, env_id):
-        if isinstance(env.unwrapped, MiniGridEnv):
-            found.update((view.key, view) for view in standing_anywhere(start))
-        else:
-            _explore(env, seed, start, found)
-        if len(found) > MOST_STATES:
-            raise UserError(f"{env_id!r} has more than {MOST_STATES} states: draw some instead.")
+    for seed in _seeds_of_initial_states(env, env_id):
+        walkable = _is_minigrid(env) and task.observer is None
+        for view in _walk(env, seed) if walkable else _explore(env, seed):
+            found[view.key] = view
+            if len(found) > MOST_STATES:
+                raise UserError(
+                    f"{env_id!r} has more than {MOST_STATES} states: draw some instead."
+                )
     env.close()
     return list(found.values())
 
 
-def _starts(env: gym.Env[Any, Any], env_id: str) -> list[tuple[int, View]]:
-    """Every state that an episode starts in, with a seed for each."""
-    starts: dict[str, tuple[int, View]] = {}
+def _seeds_of_initial_states(env: gym.Env[Any, Any], env_id: str) -> list[int]:
+    """A seed for every state that an episode starts in."""
+    seeds: dict[tuple[str, str], int] = {}
     seed = last = 0
-    while seed - last < 200 + 20 * len(starts):
+    while seed - last < 200 + 20 * len(seeds):
         env.reset(seed=seed)
-        view = view_of(env)
-        if view.key not in starts:
-            starts[view.key] = (seed, view)
+        if seeds.setdefault(_identity(env), seed) == seed:
             last = seed
-            if len(starts) > MOST_STARTS:
+            if len(seeds) > MOST_INITIAL_STATES:
                 raise UserError(
-                    f"{env_id!r} starts in more than {MOST_STARTS} states: draw some instead."
+                    f"{env_id!r} starts in more than {MOST_INITIAL_STATES} states: "
+                    "draw some instead."
                 )
         seed += 1
-    return list(starts.values())
+    return list(seeds.values())
 
 
-def standing_anywhere(start: View) -> Iterator[View]:
-    """The MiniGrid view with the agent in each cell that it can walk to, but on no goal."""
-    state = decode_state(start.state)
-    places = {(state.x, state.y)}
+def _identity(env: gym.Env[Any, Any]) -> tuple[str, str]:
+    """What tells states apart: the view, and where that may show less, all of a MiniGrid."""
+    view = view_of(env)
+    return view.key, observe_minigrid(env, view.task).key if _is_minigrid(env) else ""
+
+
+def _is_minigrid(env: gym.Env[Any, Any]) -> bool:
+    from minigrid.minigrid_env import MiniGridEnv
+
+    return isinstance(env.unwrapped, MiniGridEnv)
+
+
+def _walk(env: gym.Env[Any, Any], seed: int) -> Iterator[View]:
+    """Views of a MiniGrid with the agent in each cell that it can walk to, but on no goal."""
+    env.reset(seed=seed)
+    base: Any = env.unwrapped
+    state = decode_state(observe_minigrid(env, view_of(env).task).state)
+    cells = {(state.x, state.y)}
     todo = [(state.x, state.y)]
     while todo:
         x, y = todo.pop()
         for at in ((x + dx, y + dy) for dx, dy in STEPS):
             inside = 0 <= at[0] < state.width and 0 <= at[1] < state.height
-            if at not in places and inside and may_enter(state.cells, state.height, *at):
-                places.add(at)
+            if at not in cells and inside and may_enter(state.cells, state.height, *at):
+                cells.add(at)
                 todo.append(at)
-    for x, y in sorted(places):
+    for x, y in sorted(cells):
         if state.cell(x, y).kind != GOAL:
-            for direction in range(4):
-                moved = replace(state, x=x, y=y, direction=direction)
-                yield replace(start, state=moved.encode())
+            for base.agent_dir in range(4):
+                base.agent_pos = (x, y)
+                yield view_of(env)
 
 
-def _explore(env: gym.Env[Any, Any], seed: int, start: View, found: dict[str, View]) -> None:
+def _explore(env: gym.Env[Any, Any], seed: int) -> Iterator[View]:
     """Breadth first over all actions from the state that ``seed`` starts in."""
     space: Any = env.action_space
-    found.setdefault(start.key, start)
-    ways: deque[list[int]] = deque([[]])
-    while ways:
-        way = ways.popleft()
+    env.reset(seed=seed)
+    seen = {_identity(env)}
+    yield view_of(env)
+    sequences: deque[list[int]] = deque([[]])
+    while sequences:
+        sequence = sequences.popleft()
         for action in range(space.n):
             env.reset(seed=seed)
-            for earlier in way:
+            for earlier in sequence:
                 env.step(earlier)
             _, _, terminated, _, _ = env.step(action)
-            view = view_of(env)
-            if not terminated and view.key not in found:
-                found[view.key] = view
-                ways.append([*way, action])
+            if not terminated and _identity(env) not in seen:
+                seen.add(_identity(env))
+                yield view_of(env)
+                sequences.append([*sequence, action])
 
 
 def _play(env: gym.Env[Any, Any], policy: str, rng: Generator) -> Iterator[View]:
@@ -188,11 +204,12 @@ def _collect(visited: Iterator[View], n: int, most: int, rng: Generator) -> tupl
     found: dict[str, View] = {}
     last = steps = 0
     for steps, view in enumerate(visited):
-        if rng.random() < KEPT and view.key not in found:
+        if rng.random() < KEEP_PROB and view.key not in found:
             found[view.key] = view
             last = steps
-        tired = steps - last > PATIENCE or (len(found) >= n and steps > 4 * POOL * n)
-        if len(found) >= most or tired:
+        exhausted = steps - last > MAX_STEPS_WITHOUT_NEW
+        enough = len(found) >= n and steps > 4 * OVERSAMPLING * n
+        if len(found) >= most or exhausted or enough:
             break
     return list(found.values()), steps + 1
 

@@ -25,7 +25,7 @@ WORDS_AT_ONCE = 16
 LOW_HALF = 0xFFFFFFFF
 
 
-class Dice:
+class BoundedIntegers:
     """``numpy.random.default_rng(seed).integers(low, high)`` for one small integer at a time.
 
     PCG64 gives 64 random bits, of which numpy uses the low half first, then the high half, each
@@ -36,18 +36,18 @@ class Dice:
         self._source = np.random.PCG64(np.random.SeedSequence(seed))
         self._halves: list[int] = []
 
-    def roll(self, low: int, high: int) -> int:
+    def draw(self, low: int, high: int) -> int:
         """A random integer in [low, high)."""
-        sides = high - low
-        if sides <= 1:
-            if sides < 1:
+        count = high - low
+        if count <= 1:
+            if count < 1:
                 raise ValueError(f"low >= high: {low}, {high}")
             return low
-        product = self._half() * sides
-        if product & LOW_HALF < sides:
-            least = (LOW_HALF + 1 - sides) % sides
+        product = self._half() * count
+        if product & LOW_HALF < count:
+            least = (LOW_HALF + 1 - count) % count
             while product & LOW_HALF < least:
-                product = self._half() * sides
+                product = self._half() * count
         return low + (product >> 32)
 
     def _half(self) -> int:
@@ -60,32 +60,32 @@ class Dice:
 
 def start_episode(base: Any, seed: int) -> None:
     """``base.reset(seed=seed)`` for one of the ``KNOWN`` classes, without the observation."""
-    dice = Dice(seed)
-    base._rand_int = dice.roll
+    integers = BoundedIntegers(seed)
+    base._rand_int = integers.draw
     base.agent_pos = (-1, -1)
     base.agent_dir = -1
     if type(base) is GoToDoorEnv:
-        _build_doors(base, dice)
+        _build_doors(base, integers)
     else:
         base._gen_grid(base.width, base.height)
     base.carrying = None
     base.step_count = 0
 
 
-def _build_doors(base: Any, dice: Dice) -> None:
+def _build_doors(base: Any, integers: BoundedIntegers) -> None:
     """``GoToDoorEnv._gen_grid``, number by number."""
-    roll = dice.roll
-    width = roll(5, base.width + 1)
-    height = roll(5, base.height + 1)
+    draw = integers.draw
+    width = draw(5, base.width + 1)
+    height = draw(5, base.height + 1)
     places = [
-        (roll(2, width - 2), 0),
-        (roll(2, width - 2), height - 1),
-        (0, roll(2, height - 2)),
-        (width - 1, roll(2, height - 2)),
+        (draw(2, width - 2), 0),
+        (draw(2, width - 2), height - 1),
+        (0, draw(2, height - 2)),
+        (width - 1, draw(2, height - 2)),
     ]
     colors: list[str] = []
     while len(colors) < len(places):
-        color = COLOR_NAMES[roll(0, len(COLOR_NAMES))]
+        color = COLOR_NAMES[draw(0, len(COLOR_NAMES))]
         if color not in colors:
             colors.append(color)
     base.grid = grid = Grid(base.width, base.height)
@@ -93,12 +93,12 @@ def _build_doors(base: Any, dice: Dice) -> None:
     for (x, y), color in zip(places, colors, strict=True):
         cells[y * base.width + x] = Door(color)
     while True:
-        x, y = roll(0, width), roll(0, height)
+        x, y = draw(0, width), draw(0, height)
         if cells[y * base.width + x] is None:
             break
     base.agent_pos = (x, y)
-    base.agent_dir = roll(0, 4)
-    target = roll(0, len(places))
+    base.agent_dir = draw(0, 4)
+    target = draw(0, len(places))
     base.target_pos, base.target_color = places[target], colors[target]
     base.mission = f"go to the {colors[target]} door"
 

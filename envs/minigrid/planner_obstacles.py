@@ -8,7 +8,7 @@ how to lose the fewest steps. Each action is valued at its expected steps to the
 distance in the empty room, plus the expected loss to balls that may stand ahead at the next step.
 
 A longer exact search is out of reach (6.5 million states at 8x8) and has little to win: see
-tests/test_envs_planner.py, which solves the 5x5 room exactly and compares.
+tests/envs/test_planner.py, which solves the 5x5 room exactly and compares.
 """
 
 from __future__ import annotations

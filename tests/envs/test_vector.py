@@ -12,7 +12,7 @@ import pytest
 from minigrid.wrappers import FullyObsWrapper
 
 from lvlm2p.envs import Observation, UserError, VectorEnv, covered_ids, make_env, view_of
-from lvlm2p.envs.minigrid.fast_reset import Dice, start_episode
+from lvlm2p.envs.minigrid.fast_reset import BoundedIntegers, start_episode
 
 STEPS = 360  # for each of 4 environments and 15 ids: 21,600 in all
 ALL_IDS = covered_ids()
@@ -136,15 +136,15 @@ def test_what_is_carried_is_observed() -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2**32 - 1])
-def test_dice_are_numpys_generator(seed: int) -> None:
-    dice, numpys = Dice(seed), np.random.default_rng(seed)
+def test_bounded_integers_are_numpys_generator(seed: int) -> None:
+    ours, numpys = BoundedIntegers(seed), np.random.default_rng(seed)
     shape = np.random.default_rng(1)
     for _ in range(5000):
         low = int(shape.integers(-5, 50))
         high = low + int(shape.choice([1, 2, 3, 5, 6, 10, 1000, 2**31 + 12345]))
-        assert dice.roll(low, high) == numpys.integers(low, high)
+        assert ours.draw(low, high) == numpys.integers(low, high)
     with pytest.raises(ValueError, match="low >= high"):
-        dice.roll(3, 3)
+        ours.draw(3, 3)
 
 
 @pytest.mark.parametrize("size", [5, 6, 8, 12])

@@ -125,10 +125,15 @@ class SpaceReader:
             observation = rest if isinstance(self._part, spaces.Dict) else next(iter(rest.values()))
         if self.space.kind == "image":
             return self.space.check(np.array(observation), self._whose)
-        values = np.asarray(spaces.utils.flatten(self._part, observation), np.float64)
+        if isinstance(self._part, spaces.Box):  # flatten would cast to the type that it declares
+            given = np.asarray(observation).ravel()
+        else:
+            given = spaces.utils.flatten(self._part, observation)
+        with np.errstate(over="ignore"):
+            values = given.astype(np.float32)
         if not np.isfinite(values).all():
-            raise UserError(f"{self._whose} gave one with values that are not finite: {values}.")
-        return self.space.check(values.astype(np.float32), self._whose)
+            raise UserError(f"{self._whose} gave values that are not finite in float32: {given}.")
+        return self.space.check(values, self._whose)
 
     def _check_vector(self, part: spaces.Space[Any]) -> None:
         """Every part must be numbers that float32 can hold."""
@@ -142,8 +147,8 @@ class SpaceReader:
             raise self._refused(part, "it is neither numbers nor a picture")
         if part.dtype == np.uint8:
             raise self._refused(part, "uint8 is an image, and only on its own")
-        exact = bool((part.low >= -EXACT).all() and (part.high <= EXACT).all())
-        if part.dtype.kind != "f" and not (part.dtype.kind in "iub" and exact):
+        large = (part.low < -EXACT).any() or (part.high > EXACT).any()
+        if large and part.dtype.kind != "f":
             raise self._refused(part, "float32 can't hold all of its values exactly")
 
     def _refused(self, part: spaces.Space[Any], why: str) -> UserError:

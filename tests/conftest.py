@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,3 +18,16 @@ def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for key in KEYS:
         monkeypatch.delenv(key, raising=False)
     return store
+
+
+@pytest.fixture
+def own_registry() -> Iterator[None]:
+    """Tasks that this test registers are forgotten after it."""
+    from lvlm2p.envs import registry, tasks
+
+    tasks()
+    before = dict(registry._TASKS)
+    yield
+    registry._TASKS.clear()
+    registry._TASKS.update(before)
+    registry._match.cache_clear()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,25 +23,13 @@ from lvlm2p.envs import (
     covered_ids,
     make_env,
     register_task,
-    registry,
     sample_states,
     task_for,
     task_named,
-    tasks,
     view_of,
 )
 
 SHIPPED = ("dynamic-obstacles", "fetch", "go-to-door", "lava-gap")
-
-
-@pytest.fixture
-def own_registry() -> Iterator[None]:
-    tasks()
-    before = dict(registry._TASKS)
-    yield
-    registry._TASKS.clear()
-    registry._TASKS.update(before)
-    registry._match.cache_clear()
 
 
 def test_every_registered_size_of_the_four_families_is_covered() -> None:

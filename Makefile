@@ -6,12 +6,13 @@ export PYTHONHASHSEED ?= 0
 # installs is never imported), so every process would compile PyTorch for itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint test-slow test-vllm bench clean help
+.PHONY: demo test lint test-slow mutants test-vllm bench clean help
 
 help:
 	@echo "make demo       train a student with and without a teacher, in minutes"
 	@echo "make test       lint, types and the fast tests"
 	@echo "make test-slow  the tests that take minutes"
+	@echo "make mutants    break the code one line at a time: does a test notice?"
 	@echo "make test-vllm  a real vLLM on CPU (builds .venv-vllm)"
 	@echo "make bench      the numbers in docs/performance.md"
 	@echo "make clean      remove environments and caches, keep runs/"
@@ -46,6 +47,9 @@ test: lint
 
 test-slow: .venv/.dev
 	$(BIN)/pytest -m slow
+
+mutants: .venv/.dev
+	$(BIN)/python tools/mutants.py
 
 test-vllm: .venv/.dev .venv-vllm/.stamp
 	$(BIN)/pytest -m "vllm and not slow" tests/vllm

@@ -11,6 +11,8 @@ were caught and every required one was.
 from __future__ import annotations
 
 import argparse
+import compileall
+import multiprocessing
 import os
 import queue
 import shutil
@@ -37,6 +39,13 @@ TIMEOUT_S = 300
 
 PASSED, FAILED, INTERRUPTED = 0, 1, 2
 """Exit statuses of pytest. Interrupted: a test file can't even be imported."""
+
+
+MAKER = multiprocessing.get_context("forkserver")
+MAKER.set_forkserver_preload(
+    ["torch._dynamo", "gymnasium", "minigrid.minigrid_env", "pydantic", "pytest"]
+)
+"""Each run of pytest is forked off a process that has imported what takes seconds to import."""
 
 
 @dataclass(frozen=True)
@@ -120,27 +129,34 @@ def copy_of_tree(folder: Path) -> Path:
         if source.is_symlink() or source.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target, follow_symlinks=False)
+    compileall.compile_dir(folder, quiet=2)  # a mutated file is newer than what this wrote
     return folder
+
+
+def _pytest(tree: Path, arguments: Sequence[str], printed: Path) -> None:
+    """In a process of its own: the tests of a copy, in which nothing of ours is imported yet."""
+    descriptor = os.open(printed, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.chdir(tree)
+    os.environ["PYTHONPATH"] = sys.path[0] = str(tree)
+    sys.dont_write_bytecode = True  # so that no stale bytecode hides a mutation
+    import pytest
+
+    sys.exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *arguments]))
 
 
 def run_tests(tree: Path, tests: Sequence[str]) -> tuple[int | None, str]:
     """pytest's exit status (None: it hung) and what it printed."""
-    # nothing is compiled to disk, so that no stale bytecode hides a mutation
-    paths = {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
-    try:
-        done = subprocess.run(
-            command,
-            cwd=tree,
-            env=os.environ | paths,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=TIMEOUT_S,
-        )
-    except subprocess.TimeoutExpired:
-        return None, ""
-    return done.returncode, done.stdout
+    printed = tree.with_suffix(".txt")
+    process = MAKER.Process(target=_pytest, args=(tree, tests, printed))
+    process.start()
+    process.join(TIMEOUT_S)
+    hung = process.is_alive()
+    if hung:
+        process.kill()
+        process.join()
+    return None if hung else process.exitcode, printed.read_text("utf-8", "replace")
 
 
 @contextmanager
@@ -177,16 +193,19 @@ def _first_failure(printed: str) -> str:
     return "pytest failed"
 
 
-def check_unbroken(mutants: Sequence[Mutant], tree: Path) -> None:
+def check_unbroken(tests: Sequence[str], trees: queue.Queue[Path]) -> None:
     """A test that fails anyway catches nothing.
 
     Raises:
         SystemExit: one does.
     """
-    tests = list(dict.fromkeys(test for mutant in mutants for test in mutant.tests))
-    status, printed = run_tests(tree, tests)
+    tree = trees.get()
+    try:
+        status, printed = run_tests(tree, tests)
+    finally:
+        trees.put(tree)
     if status != PASSED:
-        raise SystemExit(f"without any mutation the tests already fail:\n{printed[-3000:]}")
+        raise SystemExit(f"without any mutation {' '.join(tests)} fails:\n{printed[-3000:]}")
 
 
 def try_all(mutants: Sequence[Mutant], jobs: int) -> list[Outcome]:
@@ -196,8 +215,9 @@ def try_all(mutants: Sequence[Mutant], jobs: int) -> list[Outcome]:
         trees: queue.Queue[Path] = queue.Queue()
         for number in range(jobs):
             trees.put(copy_of_tree(Path(folder) / str(number)))
-        check_unbroken(mutants, Path(folder) / "0")
         with ThreadPoolExecutor(jobs) as pool:
+            groups = dict.fromkeys(mutant.tests for mutant in mutants)
+            list(pool.map(check_unbroken, groups, [trees] * len(groups)))
             waiting = [pool.submit(attempt, mutant, trees) for mutant in mutants]
             for done in as_completed(waiting):
                 outcome = done.result()

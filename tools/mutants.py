@@ -34,7 +34,7 @@ LIST = Path(__file__).with_suffix(".yaml")
 ENOUGH = 0.9
 """The share of mutants that must be caught."""
 
-TIMEOUT_S = 300
+TIMEOUT_S = 600
 """Of the tests of one mutant. One that makes them hang is caught."""
 
 PASSED, FAILED, INTERRUPTED = 0, 1, 2

@@ -13,7 +13,7 @@ from lvlm2p.teachers.label import Entry, Label
 from lvlm2p.teachers.labelset.parquet import read_rows, write_labels
 from lvlm2p.teachers.labelset.schema import from_row
 from lvlm2p.teachers.progress import counted
-from lvlm2p.teachers.store.contents import Choice, count, entries, nothing_chosen
+from lvlm2p.teachers.store.contents import AnswerFilter, count, entries, nothing_chosen
 from lvlm2p.teachers.store.rows import chunks, name_of
 from lvlm2p.teachers.store.store import LabelStore
 
@@ -74,7 +74,7 @@ class Imported:
             self.reasons.append(f"row {row:,}: {reason}")
 
 
-def export(store: LabelStore, out: Path, choice: Choice, images: bool = False) -> Exported:
+def export(store: LabelStore, out: Path, choice: AnswerFilter, images: bool = False) -> Exported:
     """Write the chosen answers to ``out``, a stream: memory does not grow with the store.
 
     Raises:

@@ -12,7 +12,7 @@ from lvlm2p.teachers.errors import ConfigError
 
 if TYPE_CHECKING:
     from lvlm2p.teachers.labelset.exchange import Exported, Imported
-    from lvlm2p.teachers.store.contents import Choice
+    from lvlm2p.teachers.store.contents import AnswerFilter
     from lvlm2p.teachers.store.prune import Pruned
     from lvlm2p.teachers.store.show import Shown
     from lvlm2p.teachers.store.stats import Stats
@@ -34,7 +34,7 @@ class _Command(BaseModel):
         return LabelStore(self.store, create=create)
 
 
-class _Choosing(_Command):
+class _Filtered(_Command):
     teacher: str | None = None
     """Only this teacher's answers."""
 
@@ -44,10 +44,10 @@ class _Choosing(_Command):
     prompt: str | None = None
     """Only answers to the prompt whose fingerprint begins so."""
 
-    def _choice(self) -> Choice:
-        from lvlm2p.teachers.store.contents import Choice
+    def _filter(self) -> AnswerFilter:
+        from lvlm2p.teachers.store.contents import AnswerFilter
 
-        return Choice(self.teacher, self.task, self.prompt)
+        return AnswerFilter(self.teacher, self.task, self.prompt)
 
 
 class StatsConfig(_Command):
@@ -65,7 +65,7 @@ class StatsConfig(_Command):
             return stats(store)
 
 
-class ExportConfig(_Choosing):
+class ExportConfig(_Filtered):
     """Write labels and failures to a Parquet file, one row each."""
 
     out: tyro.conf.Positional[str]
@@ -87,7 +87,7 @@ class ExportConfig(_Choosing):
         from lvlm2p.teachers.labelset.exchange import export
 
         with self._open() as store:
-            return export(store, out, self._choice(), self.images)
+            return export(store, out, self._filter(), self.images)
 
 
 class ImportConfig(_Command):
@@ -120,7 +120,7 @@ class VerifyConfig(_Command):
             return verify(store, self.fix)
 
 
-class PruneConfig(_Choosing):
+class PruneConfig(_Filtered):
     """Take answers out by teacher, task, prompt or age; says what it would do first."""
 
     older_than: float | None = Field(default=None, ge=0)
@@ -139,7 +139,7 @@ class PruneConfig(_Choosing):
                 "labels prune needs at least one of --teacher, --task, --prompt and --older-than"
             )
         with self._open() as store:
-            return prune(store, self._choice(), self.older_than, self.apply)
+            return prune(store, self._filter(), self.older_than, self.apply)
 
 
 class ShowConfig(_Command):

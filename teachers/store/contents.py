@@ -53,7 +53,7 @@ class Tag(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Choice:
+class AnswerFilter:
     """Which answers: those for which everything given here is so."""
 
     teacher: str | None = None
@@ -76,20 +76,20 @@ def read_tag(text: object) -> Tag | None:
         return None
 
 
-def answer_rows(store: LabelStore, choice: Choice) -> Iterator[tuple[str, Tag, str]]:
+def answer_rows(store: LabelStore, wanted: AnswerFilter) -> Iterator[tuple[str, Tag, str]]:
     """(key, tag, JSON) of each chosen answer, streamed; labels before failures."""
     for kind in KINDS:
         for key, text, value in store.reader.walk(ANSWERS, (kind, kind[:-1] + "-")):
             tag = read_tag(text)
-            if tag is not None and tag in choice:
+            if tag is not None and tag in wanted:
                 yield key, tag, value
 
 
-def entries(store: LabelStore, choice: Choice) -> Iterator[Entry]:
+def entries(store: LabelStore, wanted: AnswerFilter) -> Iterator[Entry]:
     """Each chosen answer with its state. Those without a usable state are left out: `labels
     verify` names them."""
     batch: list[tuple[str, str]] = []
-    for key, _, value in answer_rows(store, choice):
+    for key, _, value in answer_rows(store, wanted):
         batch.append((key, value))
         if len(batch) == BATCH:
             yield from _with_views(store, batch)
@@ -147,14 +147,14 @@ def beginnings(store: LabelStore) -> Iterator[tuple[str, Tag]]:
                     yield words, tag
 
 
-def count(store: LabelStore, choice: Choice) -> int:
+def count(store: LabelStore, wanted: AnswerFilter) -> int:
     """How many answers are chosen."""
-    return sum(number for tag, number in tags(store) if tag in choice)
+    return sum(number for tag, number in tags(store) if tag in wanted)
 
 
-def nothing_chosen(store: LabelStore, choice: Choice) -> str:
+def nothing_chosen(store: LabelStore, wanted: AnswerFilter) -> str:
     """That no answer is chosen, and which there are, in one sentence."""
-    asked = " ".join(f"--{k} {v}" for k, v in asdict(choice).items() if v is not None)
+    asked = " ".join(f"--{k} {v}" for k, v in asdict(wanted).items() if v is not None)
     there = sorted(
         {f"{tag.teacher} about {tag.task}{_prompt(tag)}" for _, tag in beginnings(store)}
     )

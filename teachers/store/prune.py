@@ -11,7 +11,7 @@ from typing import Any
 
 from lvlm2p.teachers.label import add_usd
 from lvlm2p.teachers.progress import counted
-from lvlm2p.teachers.store.contents import Choice, answer_rows, count, nothing_chosen
+from lvlm2p.teachers.store.contents import AnswerFilter, answer_rows, count, nothing_chosen
 from lvlm2p.teachers.store.rows import chunks
 from lvlm2p.teachers.store.store import LabelStore
 
@@ -57,7 +57,7 @@ class Pruned:
 
 
 def prune(
-    store: LabelStore, choice: Choice, older_than_days: float | None, apply: bool = False
+    store: LabelStore, wanted: AnswerFilter, older_than_days: float | None, apply: bool = False
 ) -> Pruned:
     """Take out the chosen answers; without ``apply`` only say which."""
     limit = None
@@ -65,7 +65,7 @@ def prune(
         limit = datetime.now(UTC) - timedelta(days=older_than_days)
     result = Pruned(apply)
     doomed: list[str] = []
-    for key, tag, value in counted(answer_rows(store, choice), "looking", None):
+    for key, tag, value in counted(answer_rows(store, wanted), "looking", None):
         if limit is not None and not _older(value, limit):
             continue
         result.answers += 1
@@ -73,7 +73,7 @@ def prune(
         result.cost_usd = add_usd(result.cost_usd, tag.cost_usd)
         doomed.append(key)
     if not doomed:
-        result.why_none = _why_none(store, choice, older_than_days)
+        result.why_none = _why_none(store, wanted, older_than_days)
     if apply:
         for part in chunks(doomed, BATCH):
             store.remove(part)
@@ -81,10 +81,10 @@ def prune(
     return result
 
 
-def _why_none(store: LabelStore, choice: Choice, older_than_days: float | None) -> str:
-    chosen = count(store, choice)
+def _why_none(store: LabelStore, wanted: AnswerFilter, older_than_days: float | None) -> str:
+    chosen = count(store, wanted)
     if not chosen:
-        return nothing_chosen(store, choice)
+        return nothing_chosen(store, wanted)
     return f"none of {chosen:,} answers is older than {older_than_days:g} days"
 
 

@@ -105,7 +105,7 @@ class StoredTeacher(TeacherWrapper):
         yield from known
         for view, answer, by_us in self._skip(todo) if self.offline else self._ask(todo):
             first, *others = where[view.key]
-            self._count_new(view, answer, len(others), by_us)
+            self._count_new(answer, len(others), by_us)
             for index in (first, *others):
                 yield index, answer
 
@@ -153,17 +153,15 @@ class StoredTeacher(TeacherWrapper):
 
     def _skip(self, todo: Mapping[str, View]) -> Iterator[tuple[View, Answer, bool]]:
         for view in todo.values():
-            yield view, self._failure(view, "missing", "offline, and not in the label store"), True
-
-    def _failure(self, view: View, kind: Literal["missing"], message: str) -> Failure:
-        return Failure(
-            task=view.task.name,
-            teacher=self.name,
-            fingerprint=self.inner.fingerprint_for(view.task),
-            failure=kind,
-            message=message,
-            cost_usd=0.0,
-        )
+            failure = Failure(
+                task=view.task.name,
+                teacher=self.name,
+                fingerprint=self.inner.fingerprint_for(view.task),
+                failure="missing",
+                message="offline, and not in the label store",
+                cost_usd=0.0,
+            )
+            yield view, failure, True
 
     # Asking
 
@@ -206,11 +204,16 @@ class StoredTeacher(TeacherWrapper):
     def _ask_at_once(self, todo: Mapping[str, View]) -> Iterator[tuple[View, Answer, bool]]:
         """A teacher that computes: nobody pays, so nobody need wait, and one transaction does."""
         views = list(todo.values())
-        said = checked_answers(self.inner, views)
-        entries = [(views[i], self._checked(views[i], answer), self.sample) for i, answer in said]
+        entries: list[tuple[View, Answer, int]] = []
+        for index, said in checked_answers(self.inner, views):
+            answer = self._checked(views[index], said)
+            if isinstance(answer, Failure) and answer.not_asked:
+                yield views[index], answer, True
+            else:
+                entries.append((views[index], answer, self.sample))
         stored = self.store.put_entries(entries)
         self._report_kept(None)
-        for (view, *_), answer in zip(entries, stored, strict=True):
+        for (view, _, _), answer in zip(entries, stored, strict=True):
             yield view, answer, True
 
     def _keep(self, view: View, answer: Answer) -> Answer:
@@ -254,7 +257,7 @@ class StoredTeacher(TeacherWrapper):
             for answer in answers:
                 self.counts.add_cached(answer)
 
-    def _count_new(self, view: View, answer: Answer, repeats: int, by_us: bool) -> None:
+    def _count_new(self, answer: Answer, repeats: int, by_us: bool) -> None:
         with self._counting:
             if isinstance(answer, Failure) and answer.not_asked:
                 self.counts.missing += 1 + repeats

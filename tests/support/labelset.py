@@ -10,7 +10,7 @@ from typing import Any
 from lvlm2p.envs import View
 from lvlm2p.teachers import Answer, LabelStore, StoredTeacher, Turn, Usage
 from lvlm2p.teachers.store.commands import ExportConfig
-from lvlm2p.teachers.store.contents import Choice, entries
+from lvlm2p.teachers.store.contents import AnswerFilter, entries
 from tests.support.store import FakeTeacher, failing, states
 
 HOSTILE = "<script>alert(1)</script> \x1b[31mred\x1b[0m \u202e \" ' & {{ 7*7 }}"
@@ -53,7 +53,7 @@ def everything(path: Path) -> set[tuple[str, str, int]]:
     with LabelStore(path) as store:
         return {
             (entry.view.key, entry.answer.model_dump_json(), entry.sample)
-            for entry in entries(store, Choice())
+            for entry in entries(store, AnswerFilter())
         }
 
 

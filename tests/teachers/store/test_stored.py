@@ -108,8 +108,11 @@ def test_offline_a_recorded_failure_is_the_answer(store: LabelStore) -> None:
     assert [answer.kind for answer in teacher.label(states(2))] == ["failure", "failure"]
 
 
-def test_a_spent_budget_is_never_stored(store: LabelStore) -> None:
-    teacher = StoredTeacher(FakeTeacher(failing("budget")), store)
+@pytest.mark.parametrize("instant", [False, True])
+def test_a_spent_budget_is_never_stored(store: LabelStore, instant: bool) -> None:
+    fake = FakeTeacher(failing("budget"))
+    fake.instant = instant
+    teacher = StoredTeacher(fake, store)
     teacher.label(states(3))
     assert teacher.counts.missing == 3 and teacher.counts.asked == 0
     assert [key.split("/")[0] for key in store._cache] == []

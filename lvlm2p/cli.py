@@ -45,9 +45,13 @@ def evaluate(argv: Argv) -> None:
 
     config, json = parse("evaluate", EvaluateConfig, argv)
     from lvlm2p.teachers.evaluation import evaluate as run
+    from lvlm2p.teachers.evaluation import write_report
+    from lvlm2p.teachers.evaluation.report.terminal import summarise
 
     report = run(config, partial(config.load_teacher, budget=config.new_budget()))
-    show(report.as_json(), report.summary(), json)
+    if report.out is not None:
+        write_report(report, report.out)
+    show(report.as_json(), summarise(report.results), json)
 
 
 def label(argv: Argv) -> None:
@@ -117,9 +121,10 @@ def compare(argv: Argv) -> None:
 
     config, json = parse("compare", CompareConfig, argv)
     from lvlm2p.student import compare as run
+    from lvlm2p.student.comparison.show import table
 
     result = run(config)
-    show(result.as_json(), result.summary(), json)
+    show(result.as_json(), table(result), json)
 
 
 COMMANDS: dict[str, Callable[[Argv], None]] = {

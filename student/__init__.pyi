@@ -1,7 +1,7 @@
 """The public names of :mod:`lvlm2p.student`, each with the module that holds it."""
 
-from .comparison.compare import CompareConfig as CompareConfig
 from .comparison.compare import compare as compare
+from .comparison.config import CompareConfig as CompareConfig
 from .config import TrainConfig as TrainConfig
 from .playback.play import PlayConfig as PlayConfig
 from .playback.play import play as play

@@ -4,160 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
 
-import tyro
-from pydantic import BaseModel, ConfigDict, Field, field_validator
-
-from lvlm2p.student.comparison.curves import (
+from lvlm2p.student.comparison.config import SHOWN, CompareConfig, Metric
+from lvlm2p.student.comparison.result import Comparison, Final, GroupResult
+from lvlm2p.student.comparison.runs import Group, grouped, read_run
+from lvlm2p.student.comparison.statistics import (
     Ratio,
     Reach,
-    apart_from_each_other,
-    bootstrap,
-    iqm,
+    band,
+    no_common_frame,
     sample_efficiency,
 )
-from lvlm2p.student.comparison.runs import Group, grouped, read_run
 from lvlm2p.teachers.errors import RunError
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-Metric = Literal["eval/success", "eval/return", "charts/success", "charts/episodic_return"]
-SHOWN: tuple[Metric, ...] = ("charts/episodic_return", "eval/success")
-"""Always drawn, where a run has it."""
+from lvlm2p.teachers.files import write_atomically
 
 FEW = 5
 """Fewer runs than this give intervals that are too narrow."""
-
-
-class CompareConfig(BaseModel):
-    """Options of ``lvlm2p compare``."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        use_attribute_docstrings=True,
-        validate_default=True,
-        allow_inf_nan=False,
-    )
-
-    runs: tyro.conf.Positional[list[Path]]
-    """Folders of runs. Those that differ only in their seeds are one group."""
-
-    out: Path = Path("compare")
-    """Folder for curves.png and compare.json."""
-
-    metric: Metric | None = None
-    """What the thresholds are about. None: eval/success, the success of the greedy student alone,
-    where every run was evaluated during training; else charts/episodic_return."""
-
-    thresholds: tuple[float, ...] = (0.5, 0.8, 0.9)
-    """Values of the metric; counted are the frames until a run first has as much."""
-
-    resamples: int = Field(default=2_000, ge=100)
-    """Bootstrap samples behind each 95% interval."""
-
-    seed: int = Field(default=0, ge=0, lt=2**32)
-    """Decides the bootstrap samples."""
-
-    @field_validator("runs")
-    @classmethod
-    def _some(cls, runs: list[Path]) -> list[Path]:
-        if not runs:
-            raise ValueError("name the folder of at least one run")
-        return runs
-
-    @field_validator("thresholds")
-    @classmethod
-    def _ascending(cls, thresholds: tuple[float, ...]) -> tuple[float, ...]:
-        if not thresholds:
-            raise ValueError("it should name at least one value")
-        return tuple(sorted(set(thresholds)))
-
-
-@dataclass(frozen=True)
-class Final:
-    """Success in the evaluations at the end of the runs that have ended."""
-
-    values: tuple[float, ...]
-    low: float | None
-    """Of the 95% interval of the mean over runs; None: there is one run."""
-    high: float | None
-
-    @property
-    def mean(self) -> float:
-        """Over the runs."""
-        return sum(self.values) / len(self.values)
-
-    def as_json(self) -> dict[str, Any]:
-        """With the interquartile mean."""
-        return {
-            "values": list(self.values),
-            "mean": self.mean,
-            "low": self.low,
-            "high": self.high,
-            "iqm": iqm(self.values),
-        }
-
-
-@dataclass(frozen=True)
-class Row:
-    """What is said of one group."""
-
-    group: Group
-    final: Final | None
-    """None: none of its runs has ended."""
-    reaches: tuple[Reach, ...]
-    """By threshold."""
-    baseline: str | None
-    """Name of the group whose frames are divided by this one's; None: it is the baseline."""
-    ratios: tuple[Ratio | None, ...]
-    """By threshold; empty for a baseline."""
-
-    def as_json(self) -> dict[str, Any]:
-        """One group of compare.json."""
-        return {
-            "env": self.group.env,
-            "name": self.group.name,
-            "runs": [str(run.folder) for run in self.group.runs],
-            "seeds": [run.seed for run in self.group.runs],
-            "final_success": self.final and self.final.as_json(),
-            "frames_to": [reach.as_json() for reach in self.reaches],
-            "baseline": self.baseline,
-            "sample_efficiency": [ratio and ratio.as_json() for ratio in self.ratios],
-        }
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The result of :func:`compare`."""
-
-    out: Path
-    metric: Metric
-    thresholds: tuple[float, ...]
-    rows: tuple[Row, ...]
-    notes: tuple[str, ...]
-    """What a reader should know before believing the numbers."""
-
-    def as_json(self) -> dict[str, Any]:
-        """The same as in compare.json."""
-        return {
-            "out": str(self.out),
-            "picture": str(self.out / "curves.png"),
-            "metric": self.metric,
-            "thresholds": list(self.thresholds),
-            "groups": [row.as_json() for row in self.rows],
-            "notes": list(self.notes),
-        }
-
-    def summary(self) -> RenderableType:
-        """The table, for a terminal."""
-        from lvlm2p.student.comparison.show import table
-
-        return table(self)
 
 
 def compare(config: CompareConfig) -> Comparison:
@@ -166,7 +29,7 @@ def compare(config: CompareConfig) -> Comparison:
     Raises:
         RunError: a folder holds no run, the runs can't be compared, or ``out`` can't be written.
     """
-    from lvlm2p.student.comparison.show import draw
+    from lvlm2p.student.comparison.curves import draw
 
     folders = list(dict.fromkeys(folder.resolve() for folder in config.runs))
     named = {folder.resolve(): folder for folder in reversed(config.runs)}
@@ -188,7 +51,7 @@ def compare(config: CompareConfig) -> Comparison:
         config.out.mkdir(parents=True, exist_ok=True)
         draw(groups, panels, config, metric)
         text = json.dumps(result.as_json(), indent=2, allow_nan=False)
-        (config.out / "compare.json").write_text(text + "\n", encoding="utf-8")
+        write_atomically(config.out / "compare.json", text + "\n")
     except OSError as error:
         raise RunError(f"{config.out} can't be written: {error.strerror}") from None
     return result
@@ -200,8 +63,8 @@ def default_metric(groups: Sequence[Group]) -> Metric:
     return "eval/success" if evaluated else "charts/episodic_return"
 
 
-def measure(groups: Sequence[Group], metric: str, config: CompareConfig) -> tuple[Row, ...]:
-    """A row for each group; environments are kept apart, each in the order of its first group."""
+def measure(groups: Sequence[Group], metric: str, config: CompareConfig) -> tuple[GroupResult, ...]:
+    """A result for each group; environments are kept apart, in the order of their first groups."""
     envs = {group.env: i for i, group in reversed(list(enumerate(groups)))}
     reaches = {
         id(group): tuple(Reach.of(group.curves(metric), t) for t in config.thresholds)
@@ -215,7 +78,7 @@ def measure(groups: Sequence[Group], metric: str, config: CompareConfig) -> tupl
             pairs = zip(reaches[id(group)], reaches[id(base)], strict=True)
             ratios = tuple(sample_efficiency(*pair) for pair in pairs)
         name = None if base is group else base.name
-        rows.append(Row(group, final(group, config), reaches[id(group)], name, ratios))
+        rows.append(GroupResult(group, final(group, config), reaches[id(group)], name, ratios))
     return tuple(rows)
 
 
@@ -235,10 +98,11 @@ def final(group: Group, config: CompareConfig) -> Final | None:
     values = tuple(run.success for run in group.runs if run.success is not None)
     if not values:
         return None
-    band = bootstrap([[value] for value in values], config.resamples, config.seed)
-    if band is None:
+    interval = band([[value] for value in values], config.resamples, config.seed)
+    if interval is None:
         return Final(values, None, None)
-    return Final(values, float(band[0][0]), float(band[1][0]))
+    low, high = interval
+    return Final(values, float(low[0]), float(high[0]))
 
 
 def notes(groups: Sequence[Group], metric: str, panels: Sequence[str]) -> tuple[str, ...]:
@@ -260,7 +124,7 @@ def notes(groups: Sequence[Group], metric: str, panels: Sequence[str]) -> tuple[
         said.append(f"Not ended, or interrupted: {', '.join(unfinished)}.")
     for group in groups:
         lengths = {max(curve) for curve in group.curves(metric)}
-        apart = [name for name in panels if apart_from_each_other(group.curves(name))]
+        apart = [name for name in panels if no_common_frame(group.curves(name))]
         if apart:
             said.append(
                 f"Runs of {group.name} on {group.env} have no frame in common at which "

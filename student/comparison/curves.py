@@ -1,150 +1,142 @@
-"""The statistics of learning curves: pure functions of numbers."""
+"""The picture of a comparison: learning curves with their confidence bands."""
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Sequence
+from itertools import cycle
+from typing import TYPE_CHECKING, Any
+
+from lvlm2p.student.comparison.config import CompareConfig
+from lvlm2p.student.comparison.runs import Group
+from lvlm2p.student.comparison.statistics import aligned, band
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from matplotlib.axes import Axes
 
-LEVEL = 0.95
-"""Of all intervals."""
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+"""Okabe and Ito's, told apart by the colour-blind, too."""
+GREY = "#5f6368"
+"""Of the first group without a teacher."""
+LINES = ("-", "--", ":", "-.")
 
-Curve = Mapping[int, float]
-"""A value after so many frames, in ascending order."""
+WORDS = {
+    "charts/episodic_return": "return in training\n(mean of the last 100 episodes)",
+    "charts/success": "success in training\n(share of the last 100 episodes)",
+    "eval/success": "success of the student alone\n(share of greedy episodes)",
+    "eval/return": "return of the student alone\n(mean of greedy episodes)",
+}
 
-Bound = Literal["exact", "at least", "at most"]
+STYLE: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#9aa0a6",
+    "axes.grid": True,
+    "grid.color": "#eceff1",
+    "axes.axisbelow": True,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "legend.frameon": False,
+}
 
 
-def aligned(curves: Sequence[Curve]) -> tuple[list[int], list[list[float]]]:
-    """The frames at which every curve has a value, and the values (curves, frames)."""
-    common = sorted(set.intersection(*(set(curve) for curve in curves)))
-    return common, [[curve[frame] for frame in common] for curve in curves]
+def draw(
+    groups: Sequence[Group], metrics: Sequence[str], config: CompareConfig, measured: str
+) -> None:
+    """Write curves.png: a row of panels for each environment, a panel for each metric.
 
-
-def apart_from_each_other(curves: Sequence[Curve]) -> bool:
-    """Whether no frame is common to all, so that there is no mean of them."""
-    return bool(curves) and not aligned(curves)[0]
-
-
-def bootstrap(
-    values: Sequence[Sequence[float]], resamples: int, seed: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Percentile-bootstrap interval of the mean over the rows of ``values`` (seeds, points).
-
-    Whole rows are drawn, with replacement: (points,) of lower and of upper ends. None where there
-    is one row, which says nothing about others.
+    Raises:
+        OSError: it can't be written.
     """
-    import numpy as np
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
-    rows = np.asarray(values, np.float64)
-    if len(rows) < 2:
-        return None
-    n = len(rows)
-    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
-    low, high = np.quantile(counts @ rows / n, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    return low, high
-
-
-def iqm(values: Sequence[float]) -> float:
-    """The interquartile mean: of the middle half, whole values (Agarwal et al., 2021)."""
-    cut = len(values) // 4
-    return statistics.fmean(sorted(values)[cut : len(values) - cut])
-
-
-def frames_to(curve: Curve, threshold: float) -> int | None:
-    """After how many frames the curve first has a value of ``threshold`` or more; None: never."""
-    return next((frames for frames, value in curve.items() if value >= threshold), None)
-
-
-@dataclass(frozen=True)
-class Reach:
-    """How soon the runs of a group reach a threshold.
-
-    A run that did not reach it took longer than it lasted: the median over the runs needs no more
-    than that, as long as more than half of them made it.
-    """
-
-    threshold: float
-    frames: tuple[int | None, ...]
-    """By run; None: not reached."""
-    lasted: tuple[int, ...]
-    """By run: frames until its last value."""
-
-    @classmethod
-    def of(cls, curves: Sequence[Curve], threshold: float) -> Reach:
-        """Measured on curves that have at least one value each."""
-        return cls(
-            threshold,
-            tuple(frames_to(curve, threshold) for curve in curves),
-            tuple(max(curve) for curve in curves),
+    envs = list(dict.fromkeys(group.env for group in groups))
+    looks = _looks(groups)
+    with rc_context(STYLE):
+        size = (5.2 * len(metrics), 3.7 * len(envs) + 0.3 * len(looks) + 0.5)
+        figure = Figure(size, dpi=150, layout="constrained")
+        FigureCanvasAgg(figure)
+        panels = figure.subplots(len(envs), len(metrics), squeeze=False)
+        for env, line in zip(envs, panels, strict=True):
+            mine = [group for group in groups if group.env == env]
+            for metric, axes in zip(metrics, line, strict=True):
+                for group in mine:
+                    _curve(axes, group, metric, config, looks[group.name])
+                _dress(axes, metric, config.thresholds if metric == measured else ())
+            line[0].set_title(env, loc="left", fontweight="bold", fontsize=11)
+        entries: dict[str, Any] = {}
+        for axes in panels.flat:
+            for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+                entries.setdefault(label, handle)
+        bands = any(len(group.runs) > 1 for group in groups)
+        figure.legend(
+            list(entries.values()),
+            list(entries),
+            loc="outside lower center",
+            ncols=1 if max(map(len, entries), default=0) > 40 else 2,
+            title="Lines: means over seeds. " * bands
+            + "Bands: 95% bootstrap intervals of the mean." * bands,
+            title_fontsize=9,
         )
-
-    @property
-    def reached(self) -> int:
-        """How many runs did."""
-        return sum(frames is not None for frames in self.frames)
-
-    @property
-    def median(self) -> float | None:
-        """Over all runs; None where too few of them reached it."""
-        median = statistics.median(float("inf") if f is None else f for f in self.frames)
-        return None if median == float("inf") else float(median)
-
-    @property
-    def mean(self) -> float | None:
-        """Over all runs; None unless every one of them reached it."""
-        known = [frames for frames in self.frames if frames is not None]
-        return statistics.fmean(known) if len(known) == len(self.frames) else None
-
-    @property
-    def at_least(self) -> float:
-        """The median, or what it is surely not below."""
-        sure = [
-            lasted if frames is None else frames
-            for frames, lasted in zip(self.frames, self.lasted, strict=True)
-        ]
-        return float(statistics.median(sure))
-
-    def as_json(self) -> dict[str, Any]:
-        """The numbers of one cell of the table."""
-        return {
-            "threshold": self.threshold,
-            "frames": list(self.frames),
-            "reached": self.reached,
-            "runs": len(self.frames),
-            "median": self.median,
-            "mean": self.mean,
-            "at_least": self.at_least,
-        }
+        figure.savefig(config.out / "curves.png")
 
 
-@dataclass(frozen=True)
-class Ratio:
-    """How many times fewer frames a group needs than the baseline, by the medians."""
-
-    value: float
-    bound: Bound
-
-    def as_json(self) -> dict[str, Any]:
-        """``bound``: whether the true ratio is the value, or at least or at most that."""
-        return {"value": self.value, "bound": self.bound}
-
-    def __str__(self) -> str:
-        return {"exact": "", "at least": "≥ ", "at most": "≤ "}[self.bound] + f"{self.value:.2f}×"
+def _looks(groups: Sequence[Group]) -> dict[str, tuple[str, str]]:
+    """A colour and a line for each name: the same in every panel."""
+    looks: dict[str, tuple[str, str]] = {}
+    colors = cycle(COLORS)
+    for group in groups:
+        if group.name not in looks:
+            grey = group.runs[0].alone and GREY not in {color for color, _ in looks.values()}
+            line = LINES[len(looks) // (len(COLORS) + 1) % len(LINES)]
+            looks[group.name] = (GREY if grey else next(colors), line)
+    return looks
 
 
-def sample_efficiency(group: Reach, baseline: Reach) -> Ratio | None:
-    """Frames of ``baseline`` over those of ``group``; None where neither got there."""
-    if group.median is None and baseline.median is None:
-        return None
-    bound: Bound = "exact"
-    if baseline.median is None:
-        bound = "at least"
-    elif group.median is None:
-        bound = "at most"
-    return Ratio(baseline.at_least / group.at_least, bound)
+def _curve(
+    axes: Axes, group: Group, metric: str, config: CompareConfig, look: tuple[str, str]
+) -> None:
+    curves = group.curves(metric)
+    if not curves:
+        return
+    color, line = look
+    frames, values = aligned(curves)
+    n = len(values)
+    if not frames:  # no mean, and a group must not vanish
+        label = f"{group.name} ({n} seeds, no mean)"
+        for curve in curves:
+            x, y = list(curve), list(curve.values())
+            axes.plot(x, y, line, color=color, lw=1, marker="o", ms=3.5, label=label, zorder=3)
+        return
+    mean = [sum(column) / n for column in zip(*values, strict=True)]
+    label = f"{group.name} ({n} seeds)" if n > 1 else f"{group.name} (1 seed: no band)"
+    dots = "o" if len(frames) < 30 else ""
+    axes.plot(frames, mean, line, color=color, lw=2, marker=dots, ms=3.5, label=label, zorder=3)
+    interval = band(values, config.resamples, config.seed)
+    if interval is not None:
+        axes.fill_between(frames, *interval, color=color, alpha=0.18, lw=0)
+
+
+def _dress(axes: Axes, metric: str, thresholds: Sequence[float]) -> None:
+    from matplotlib.ticker import FuncFormatter, PercentFormatter
+
+    axes.set_xlabel("environment frames")
+    axes.set_ylabel(WORDS[metric])
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
+    if metric.endswith("success"):
+        axes.set_ylim(-0.02, 1.02)
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    else:
+        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]), top=max(1.0, axes.get_ylim()[1]))
+    for threshold in thresholds:
+        axes.axhline(threshold, color="#9aa0a6", lw=1, ls=(0, (2, 3)), zorder=1)
+
+
+def _thousands(frames: float, position: object) -> str:
+    if frames >= 1e6:
+        return f"{frames / 1e6:g}M"
+    return f"{frames / 1e3:g}k" if frames >= 1e3 else f"{frames:g}"

@@ -22,7 +22,7 @@ OF_A_TEACHER = (
 
 
 @dataclass(frozen=True)
-class Run:
+class RecordedRun:
     """What a folder holds."""
 
     folder: Path
@@ -51,14 +51,14 @@ class Group:
 
     env: str
     name: str
-    runs: tuple[Run, ...]
+    runs: tuple[RecordedRun, ...]
 
     def curves(self, metric: str) -> list[Mapping[int, float]]:
         """Of the runs that have any value of it."""
         return [run.curves[metric] for run in self.runs if run.curves.get(metric)]
 
 
-def read_run(folder: Path, metrics: Iterable[str]) -> Run:
+def read_run(folder: Path, metrics: Iterable[str]) -> RecordedRun:
     """The run in ``folder``, with the curves of ``metrics``.
 
     Raises:
@@ -84,7 +84,7 @@ def read_run(folder: Path, metrics: Iterable[str]) -> Run:
         raise RunError(f"{path} can't be read: {type(error).__name__}: {error}") from None
     curves = _read_curves(folder / "metrics.csv", tuple(metrics))
     success = _final_success(folder / "result.json")
-    return Run(folder, env, seed, named | args, seeds, fingerprint, curves, success)
+    return RecordedRun(folder, env, seed, named | args, seeds, fingerprint, curves, success)
 
 
 def _read_curves(path: Path, metrics: Sequence[str]) -> dict[str, dict[int, float]]:
@@ -119,13 +119,13 @@ def _final_success(path: Path) -> float | None:
         raise RunError(f"{path} can't be read: {type(error).__name__}: {error}") from None
 
 
-def grouped(runs: Sequence[Run]) -> list[Group]:
+def grouped(runs: Sequence[RecordedRun]) -> list[Group]:
     """The groups, in the order of their first runs.
 
     Raises:
         RunError: two runs are the same, seed and all, and would count as independent.
     """
-    groups: dict[str, list[Run]] = {}
+    groups: dict[str, list[RecordedRun]] = {}
     for run in runs:
         identity = json.dumps([run.env, run.options, run.fingerprint], sort_keys=True)
         for other in groups.setdefault(identity, []):
@@ -142,16 +142,16 @@ def grouped(runs: Sequence[Run]) -> list[Group]:
     ]
 
 
-def names(runs: Sequence[Run]) -> list[str]:
+def names(runs: Sequence[RecordedRun]) -> list[str]:
     """What to call each of these configurations: algorithm, teacher, and what else differs."""
     return [_name(run, [other for other in runs if _short(other) == _short(run)]) for run in runs]
 
 
-def _short(run: Run) -> str:
+def _short(run: RecordedRun) -> str:
     return f"{run.options['algo']} · {ALONE if run.alone else run.options['teacher']}"
 
 
-def _name(run: Run, namesakes: Sequence[Run]) -> str:
+def _name(run: RecordedRun, namesakes: Sequence[RecordedRun]) -> str:
     """``namesakes``: the configurations, this among them, of the same algorithm and teacher."""
     parts = [_short(run)]
     for key in sorted({key for other in namesakes for key in other.options}):

@@ -205,7 +205,7 @@ def _save(film: list[Image.Image], durations: list[int], out: Path) -> None:
 
     from PIL import Image
 
-    from lvlm2p.student.training.checkpoint import write_atomically
+    from lvlm2p.teachers.files import write_atomically
 
     some = film[:: max(1, len(film) // 8)] + film[-1:]
     width, height = some[0].size

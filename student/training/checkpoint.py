@@ -1,19 +1,19 @@
 """Checkpoints: a safetensors file and a JSON file that names it. Nothing in them can run code.
 
 Writing is atomic: the tensors are complete on disk under a new name before ``state.json``, which
-says which tensors belong to it, replaces the old one. Whoever is killed at any moment leaves the
-old checkpoint or the new one, and never half of one.
+says which tensors belong to it, replaces the old one. A process that is killed at any moment leaves
+the old checkpoint or the new one, and never half of one.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lvlm2p.teachers.errors import CheckpointError
+from lvlm2p.teachers.files import write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +32,7 @@ def save(folder: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> Non
     name = f"tensors-{digest[:16]}.safetensors"
     write_atomically(folder / name, data)
     head = {"format": FORMAT, "tensors": name, "sha256": digest}
-    write_atomically(folder / "state.json", json.dumps(head | {"state": state}).encode())
+    write_atomically(folder / "state.json", json.dumps(head | {"state": state}))
     for old in folder.iterdir():
         if old.name not in (name, "state.json"):
             old.unlink()
@@ -85,21 +85,6 @@ def check_size(path: Path, size: int) -> None:
             f"{path} has {found:,} bytes, and had {size:,} when the checkpoint was saved: put it "
             f"back, or {ADVICE}"
         )
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """All of ``data`` is on disk as ``path``, or ``path`` is what it was."""
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def to_flat(optimizer_state: dict[int, dict[str, Any]]) -> dict[str, Tensor]:

@@ -33,7 +33,7 @@ FINAL_SEED = 2**41
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class PolicyEvaluation:
     """Episodes and their means. What a success is, ``Task.success`` says."""
 
     success: float
@@ -63,7 +63,7 @@ def evaluate(
     episodes: int,
     seed: int,
     stop: threading.Event | None = None,
-) -> Evaluation:
+) -> PolicyEvaluation:
     """Act in ``episodes`` episodes of ``env_id``: the first few of each of several environments.
 
     (Not the first that end: those would be the short ones.)
@@ -92,7 +92,7 @@ def evaluate(
     returns, lengths, successes = zip(
         *(results[episode] for episode in sorted(results)), strict=True
     )
-    return Evaluation(
+    return PolicyEvaluation(
         success=float(np.mean(successes)),
         mean_return=float(np.mean(returns)),
         mean_length=float(np.mean(lengths)),

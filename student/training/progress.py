@@ -1,61 +1,29 @@
-"""The progress bar on stderr: how fast, how good, and what it costs."""
+"""The progress of a run on stderr: how fast, how good, and what it costs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
+from lvlm2p.teachers.progress import Bar, say
 
+if TYPE_CHECKING:
     from lvlm2p.teachers import Counts
 
 
-class Progress:
-    """A bar where there is a terminal, else a line now and then; ``shown=False``: neither.
-
-    What is said is said in any case.
-    """
+class Progress(Bar):
+    """A bar where there is a terminal, else ten lines; ``shown=False``: neither."""
 
     def __init__(self, total: int, shown: bool) -> None:
-        from rich.console import Console
-
-        self._console = Console(stderr=True)
-        self._shown = shown
-        self._total = total
-        self._bar: Bar | None = None
-        self._next_line = 0.0
-        if shown and self._console.is_terminal:
-            self._bar = _bar(self._console)
-            self._task = self._bar.add_task("", total=total, text="")
-
-    def __enter__(self) -> Progress:
-        if self._bar is not None:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        super().__init__("frames", total, shown=shown, lines=10)
 
     def say(self, text: str) -> None:
-        """One sentence."""
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        """One sentence, whether the bar is shown or not."""
+        say(text)
 
     def update(self, row: Mapping[str, Any], counts: Counts | None) -> None:
         """Show one row of metrics."""
-        text = describe(row, counts)
-        if self._bar is not None:
-            self._bar.update(self._task, completed=row["frames"], text=text)
-        elif self._shown and (row["frames"] >= self._next_line or row["frames"] >= self._total):
-            self._next_line = row["frames"] + self._total / 10
-            self.say(f"{row['frames']:>9,}/{self._total:,} frames  {text}")
+        self.reach(row["frames"], describe(row, counts))
 
 
 def describe(row: Mapping[str, Any], counts: Counts | None) -> str:
@@ -71,16 +39,3 @@ def describe(row: Mapping[str, Any], counts: Counts | None) -> str:
         cost = counts.cost_usd
         parts.append("price unknown" if cost is None else f"${cost:.2f}")
     return "  ".join(parts)
-
-
-def _bar(console: Any) -> Bar:
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    return Bar(
-        MofNCompleteColumn(),
-        BarColumn(bar_width=16),
-        TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[text]}"),
-        console=console,
-    )

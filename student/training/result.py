@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lvlm2p.student.training.evaluation import Evaluation
+from lvlm2p.student.training.evaluation import PolicyEvaluation
 from lvlm2p.teachers import Counts
 
 
@@ -16,7 +16,7 @@ class TrainResult:
 
     run_dir: Path
     frames: int
-    evaluation: Evaluation
+    evaluation: PolicyEvaluation
     labels: Counts
     seconds: float
     label_set: dict[str, Any] | None = None

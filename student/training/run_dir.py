@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from lvlm2p.student.config import ABOUT_THE_TEACHER
-from lvlm2p.student.training.checkpoint import write_atomically
 from lvlm2p.teachers.errors import RunError
+from lvlm2p.teachers.files import PART, write_atomically
 
 if TYPE_CHECKING:
+    from filelock import AcquireReturnProxy
+
     from lvlm2p.student.config import TrainConfig
     from lvlm2p.teachers import Teacher
 
 PACKAGES = ("lvlm2p", "torch", "numpy", "gymnasium", "minigrid", "safetensors", "litellm")
 
 LOCK = "lock"
-"""The file that the process which trains there holds."""
-
-AT_FIRST = {LOCK, "config.yaml.part"}
-"""What is there before anything is: a run killed so early may be resumed from the beginning."""
+"""The file that the training process has locked."""
 
 
-def open_run_dir(config: TrainConfig, teacher: Teacher | None) -> IO[bytes]:
+def open_run_dir(config: TrainConfig, teacher: Teacher | None) -> AcquireReturnProxy:
     """Make the run's folder, or check that it may be resumed.
 
-    The folder is this process's as long as the file that is returned is open; the kernel closes
-    that of a process that was killed.
+    The folder belongs to this process until the context manager that is returned is left; the
+    operating system releases the lock of a process that was killed.
 
     Raises:
         RunError: it exists, is not there to resume, was made with another configuration or
@@ -43,35 +41,34 @@ def open_run_dir(config: TrainConfig, teacher: Teacher | None) -> IO[bytes]:
         _check_same(folder, record)
     try:
         folder.mkdir(parents=True, exist_ok=config.resume)
-        owned = _own(folder)
-        write_atomically(folder / "config.yaml", as_yaml(config).encode())
-        write_atomically(folder / "versions.json", json.dumps(record, indent=2).encode())
+        lock = _lock(folder)
+        write_atomically(folder / "config.yaml", as_yaml(config))
+        write_atomically(folder / "versions.json", json.dumps(record, indent=2))
     except FileExistsError:
         raise RunError(
             f"{folder} exists: choose another --run-dir, or go on there with --resume"
         ) from None
     except OSError as error:
         raise RunError(f"{folder} can't be written: {error.strerror}") from None
-    return owned
+    return lock
 
 
-def _own(folder: Path) -> IO[bytes]:
-    file = (folder / LOCK).open("ab")
+def _lock(folder: Path) -> AcquireReturnProxy:
+    from filelock import FileLock, Timeout
+
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
+        return FileLock(folder / LOCK).acquire(blocking=False)
+    except Timeout:
         raise RunError(
             f"another process is training in {folder}: wait for it, or choose another --run-dir"
         ) from None
-    return file
 
 
 def _check_same(folder: Path, now: dict[str, Any]) -> None:
     if not folder.is_dir():
         raise RunError(f"there is nothing to resume: {folder} does not exist; leave out --resume")
-    if all(entry.name in AT_FIRST for entry in folder.iterdir()):
-        return  # killed before it wrote anything
+    if all(entry.name == LOCK or entry.name.endswith(PART) for entry in folder.iterdir()):
+        return  # killed before it wrote anything: it may be resumed from the beginning
     try:
         then = json.loads((folder / "versions.json").read_bytes())
         before, teacher = then["config"], then["teacher"]

@@ -20,7 +20,6 @@ from lvlm2p.envs import task_for
 from lvlm2p.student.learn import a2c, ppo
 from lvlm2p.student.learn.rollout import collect
 from lvlm2p.student.learn.schedule import kl_weight
-from lvlm2p.student.training import checkpoint
 from lvlm2p.student.training.evaluation import (
     FINAL_SEED,
     PERIODIC_SEED,
@@ -37,6 +36,7 @@ from lvlm2p.student.training.run_state import Run
 from lvlm2p.student.training.trained import Student
 from lvlm2p.teachers import Teacher
 from lvlm2p.teachers.errors import ConfigError, TeacherError, TeacherNotReadyError
+from lvlm2p.teachers.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -252,7 +252,7 @@ def _finish(run: Run, stop: threading.Event) -> TrainResult:
         used = {"fingerprint": run.book.fingerprint(), "prompts": sorted(run.book.prompts)}
     result = TrainResult(config.run_dir, run.frames, evaluation, run.counts, run.seconds, used)
     text = json.dumps(result.as_json(), indent=2)
-    checkpoint.write_atomically(config.run_dir / "result.json", text.encode())
+    write_atomically(config.run_dir / "result.json", text)
     return result
 
 

@@ -11,8 +11,8 @@ import torch
 
 from lvlm2p.student.models.encoding import Encoder
 from lvlm2p.student.models.policy import Network
-from lvlm2p.student.training.checkpoint import write_atomically
 from lvlm2p.teachers.errors import CheckpointError, RunError
+from lvlm2p.teachers.files import write_atomically
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,7 +9,7 @@ import numpy as np
 
 from lvlm2p.envs import View
 from lvlm2p.teachers.evaluation import intervals
-from lvlm2p.teachers.evaluation.results import AnalysisScores, Estimate
+from lvlm2p.teachers.evaluation.results import AnalysisScores, Interval
 from lvlm2p.teachers.label import Label
 
 FIELDS = ("agent_row", "agent_column", "agent_direction", "target", "ahead")
@@ -68,7 +68,7 @@ def score_analyses(
     )
 
 
-def _by_field(judged: Sequence[Mapping[str, bool]]) -> dict[str, Estimate]:
+def _by_field(judged: Sequence[Mapping[str, bool]]) -> dict[str, Interval]:
     scores = {}
     for field in FIELDS:
         estimate = intervals.proportion(np.array([j[field] for j in judged if field in j], bool))

@@ -13,7 +13,7 @@ class EvaluateConfig(TeacherOptions):
     """Which teachers, on which environments, how thoroughly, and where the report goes."""
 
     teacher: list[str] = Field(min_length=1)
-    """Teachers to measure, beside the planner and chance, which always are."""
+    """Teachers to measure, beside the planner and the uniform baseline, which always are."""
     env: list[str] = Field(min_length=1)
     """Environments: Gymnasium ids, such as MiniGrid-GoToDoor-6x6-v0."""
     states: int = Field(default=200, ge=1)

@@ -1,7 +1,7 @@
 """What the numbers say about a teacher, in words; each finding is a rule with its threshold.
 
 A rule speaks only where an interval, and not just a value, is past its threshold: a report should
-not accuse a teacher of what chance did.
+not blame a teacher for what may be a random fluctuation.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ from itertools import combinations
 
 from lvlm2p.teachers.evaluation import intervals
 from lvlm2p.teachers.evaluation.measures import Bools, Floats, choice, top1
+from lvlm2p.teachers.evaluation.outcome import UNASKED, Outcome
 from lvlm2p.teachers.evaluation.results import (
     AnalysisScores,
-    Estimate,
     Finding,
+    Interval,
     Probes,
     Temperature,
 )
+from lvlm2p.teachers.evaluation.scores import Scores
+from lvlm2p.teachers.evaluation.wording import percent, ranged
 
 CONSTANT = 0.95
 """An action chosen on this share of the states is chosen whatever they show."""
@@ -30,56 +33,23 @@ CALIBRATED = 1.25
 """A fitted temperature within this factor of 1 is not worth a word."""
 
 
-def percent(share: float) -> str:
-    """97%, and one decimal where a whole number would hide the difference from 0 or 1."""
-    if 0 < share < 0.01:
-        return f"{max(0.1, 100 * share):.1f}%"
-    return f"{min(99.9, 100 * share):.1f}%" if 0.99 < share < 1 else f"{100 * share:.0f}%"
-
-
-def ranged(estimate: Estimate) -> str:
-    """``97% (94-99%)``."""
-    low, high = percent(estimate.low).rstrip("%"), percent(estimate.high)
-    return f"{percent(estimate.value)} ({low}–{high})"
-
-
-def find(
-    names: tuple[str, ...],
-    p: Floats,
-    optimal: Bools | None,
-    valid: Estimate | None,
-    failures: dict[str, int],
-    analysis: AnalysisScores | None,
-    probes: Probes,
-    temperature: Temperature | None,
-) -> tuple[Finding, ...]:
-    """Everything worth a sentence, the gravest first.
-
-    Args:
-        names: the task's actions.
-        p: (n, actions) the labels.
-        optimal: (n, actions) what the planner says; None where there is none.
-        valid: share of the states that got a label.
-        failures: number of states by kind of failure.
-        analysis: accuracy of the descriptions.
-        probes: what the answers depend on.
-        temperature: the fitted one.
-    """
+def find(scored: Scores, outcome: Outcome) -> tuple[Finding, ...]:
+    """Everything worth a sentence, the gravest first."""
     return (
-        *_fails(valid, failures),
-        *_choices(names, p, optimal),
-        *_probes(probes),
-        *_analysis(analysis),
-        *_temperature(temperature),
+        *_fails(outcome.valid, outcome.failures),
+        *_choices(scored.names, scored.p, scored.optimal),
+        *_probes(outcome.probes),
+        *_analysis(outcome.analysis),
+        *_temperature(outcome.temperature),
     )
 
 
-def _fails(valid: Estimate | None, failures: dict[str, int]) -> Iterator[Finding]:
+def _fails(valid: Interval | None, failures: dict[str, int]) -> Iterator[Finding]:
     if valid is not None and valid.value < 0.99:
         kinds = ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in failures.items())
         share = percent(1 - valid.value)
         yield Finding(code="fails", text=f"Gives no usable answer on {share} of states ({kinds}).")
-    unasked = sum(failures.get(kind, 0) for kind in ("budget", "missing"))
+    unasked = sum(failures.get(kind, 0) for kind in UNASKED)
     if unasked:
         yield Finding(
             code="unasked",

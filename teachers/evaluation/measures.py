@@ -23,7 +23,7 @@ def choice(p: Floats) -> Floats:
     """(n, actions) 1 for the most probable action; shared out where several are equally so.
 
     What stands first among equals is an accident of the task's order and says nothing about a
-    teacher: chance would otherwise be "always the first action".
+    teacher: uniform probabilities would otherwise mean "always the first action".
     """
     top = p >= p.max(axis=1, keepdims=True) - 1e-9
     return np.asarray(top / top.sum(axis=1, keepdims=True), dtype=np.float64)
@@ -87,7 +87,7 @@ def ece(confidence_right: Floats) -> Floats:
     Sum over bins of (share of the answers) * |mean confidence - accuracy|, which is the sum over
     bins of |sum of (confidence - right)| / n. Where several actions are optimal and a teacher
     rightly splits its probability, its confidence is low and its accuracy is not: ECE then calls a
-    careful teacher timid.
+    careful teacher underconfident.
 
     Args:
         confidence_right: (..., n, 2), highest probability and 1 or 0 for right or wrong.

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lvlm2p.teachers.evaluation import intervals, measures
-from lvlm2p.teachers.evaluation.acting import How, act
-from lvlm2p.teachers.evaluation.analysis import score_analyses
+from lvlm2p.teachers.evaluation import measures
+from lvlm2p.teachers.evaluation.acting import act
 from lvlm2p.teachers.evaluation.findings import find
+from lvlm2p.teachers.evaluation.outcome import UNASKED, Outcome
 from lvlm2p.teachers.evaluation.probes import probe
-from lvlm2p.teachers.evaluation.questions import Questioner
+from lvlm2p.teachers.evaluation.questions import Questioner, Tick
 from lvlm2p.teachers.evaluation.results import (
     Acting,
     Cost,
@@ -22,7 +22,6 @@ from lvlm2p.teachers.evaluation.results import (
 )
 from lvlm2p.teachers.evaluation.scores import Scores
 from lvlm2p.teachers.evaluation.states import Case
-from lvlm2p.teachers.evaluation.temperature import fit_temperature
 from lvlm2p.teachers.evaluation.verdict import judge_teacher
 from lvlm2p.teachers.label import Answer, Label
 from lvlm2p.teachers.teacher import Teacher
@@ -30,12 +29,9 @@ from lvlm2p.teachers.teacher import Teacher
 Progress = Callable[[str, int, int], None]
 """Told (what is going on, done, total)."""
 
-UNASKED = frozenset({"budget", "missing"})
-"""Failures that say nothing about the teacher: nobody asked it."""
-
 
 @dataclass(frozen=True)
-class Course:
+class EvalSpec:
     """What is done with every teacher in one environment."""
 
     env: str
@@ -59,8 +55,8 @@ class Measured:
 def measure(
     teacher: Teacher,
     again: Teacher | None,
-    course: Course,
-    chance: Evaluation | None = None,
+    spec: EvalSpec,
+    uniform: Evaluation | None = None,
     *,
     baseline: bool = False,
     progress: Progress = lambda what, done, total: None,
@@ -70,50 +66,71 @@ def measure(
     Args:
         teacher: who is asked.
         again: the same teacher, made to give a fresh sample; None: the repeat probe is left out.
-        course: the environment, its states, how many episodes and probes.
-        chance: the evaluation of uniformly random answers under the same course.
-        baseline: marks the planner and chance; they are not probed.
+        spec: the environment, its states, how many episodes and probes.
+        uniform: the evaluation of uniformly random answers under the same ``spec``.
+        baseline: marks the planner and the uniform baseline; they are not probed.
         progress: told how far it is.
     """
-    where = f"{teacher.name} on {course.env}: "
+
+    def tick(part: str) -> Tick:
+        what = f"{teacher.name} on {spec.env}: {part}"
+        return lambda done, total: progress(what, done, total)
+
     paid_before = _paid(teacher, again)
-    asker = Questioner(teacher)
-    views = [case.view for case in course.cases]
-    answers = asker.ask(views, lambda done, total: progress(where + "states", done, total))
+    questioner = Questioner(teacher)
+    views = [case.view for case in spec.cases]
+    answers = questioner.ask(views, tick("states"))
     probes = Probes(blank=None, symmetry=None, repeat=None)
-    if course.probes and not baseline:
-        probes = probe(
-            asker,
-            Questioner(again) if again else None,
-            views[: course.probes],
-            lambda done, total: progress(where + "probes", done, total),
-        )
-    acted = _act(asker, course, "argmax", progress)
-    sampled = _act(asker, course, "sampled", progress)
-    scored = Scores(course.cases, answers)
-    failures: dict[str, int] = dict(
-        Counter(answer.failure for answer in answers if not isinstance(answer, Label)).most_common()
+    if spec.probes and not baseline:
+        repeated = Questioner(again) if again else None
+        probes = probe(questioner, repeated, views[: spec.probes], tick("probes"))
+    acted, sampled = (
+        act(questioner, spec.env, spec.episodes, spec.seed, how, tick(f"episodes, {how}"))
+        for how in ("argmax", "sampled")
     )
-    asked = len(answers) - sum(failures.get(kind, 0) for kind in UNASKED)
-    valid = intervals.wilson(len(scored.labels), asked)
-    temperature = None
-    if scored.optimal is not None:
-        temperature = fit_temperature(scored.p, scored.optimal)
-    analysis = score_analyses(scored.labels, scored.views, scored.right)
-    task = views[0].task
-    evaluation = Evaluation(
+    evaluation = _evaluation(
+        teacher,
+        spec,
+        answers,
+        probes,
+        acted,
+        sampled,
+        uniform,
+        baseline=baseline,
+        cost_usd=_difference(paid_before, _paid(teacher, again)),
+    )
+    return Measured(evaluation, answers, questioner)
+
+
+def _evaluation(
+    teacher: Teacher,
+    spec: EvalSpec,
+    answers: Sequence[Answer],
+    probes: Probes,
+    acting: Acting | None,
+    acting_sampled: Acting | None,
+    uniform: Evaluation | None,
+    *,
+    baseline: bool,
+    cost_usd: float | None,
+) -> Evaluation:
+    """All the numbers of one teacher, from its answers and its episodes."""
+    scored = Scores(spec.cases, answers)
+    task = spec.cases[0].view.task
+    outcome = Outcome.of(scored, answers, probes)
+    return Evaluation(
         teacher=teacher.name,
         fingerprint=teacher.fingerprint_for(task),
         model=_common(answer.model for answer in answers),
         prompt=_common(answer.prompt for answer in answers),
         elicitation=_common(label.elicitation for label in scored.labels),
         task=task.name,
-        env=course.env,
+        env=spec.env,
         baseline=baseline,
-        states=len(views),
+        states=len(answers),
         labelled=len(scored.labels),
-        valid=valid,
-        failures=failures,
+        valid=outcome.valid,
+        failures=outcome.failures,
         top1=scored.top1,
         mass=scored.mean(measures.mass),
         nll=scored.mean(measures.nll),
@@ -122,44 +139,15 @@ def measure(
         reliability=scored.reliability(),
         confusion=scored.confusion(),
         by_distance=scored.by_distance(),
-        acting=acted,
-        acting_sampled=sampled,
-        analysis=analysis,
+        acting=acting,
+        acting_sampled=acting_sampled,
+        analysis=outcome.analysis,
         probes=probes,
         cost=_cost(answers, len(scored.labels)),
-        cost_usd=_difference(paid_before, _paid(teacher, again)),
-        temperature=temperature,
-        findings=find(
-            task.action_names,
-            scored.p,
-            scored.optimal,
-            valid,
-            failures,
-            analysis,
-            probes,
-            temperature,
-        ),
-        verdict=judge_teacher(
-            len(scored.labels),
-            scored.top1,
-            acted,
-            sampled,
-            chance.top1 if chance else None,
-            chance.success if chance else None,
-        ),
-    )
-    return Measured(evaluation, answers, asker)
-
-
-def _act(asker: Questioner, course: Course, how: How, progress: Progress) -> Acting | None:
-    what = f"{asker.teacher.name} on {course.env}: episodes, {how}"
-    return act(
-        asker,
-        course.env,
-        course.episodes,
-        course.seed,
-        how,
-        lambda done, total: progress(what, done, total),
+        cost_usd=cost_usd,
+        temperature=outcome.temperature,
+        findings=find(scored, outcome),
+        verdict=judge_teacher(len(scored.labels), scored.top1, acting, acting_sampled, uniform),
     )
 
 

@@ -1,6 +1,6 @@
 """What an evaluation found. These models are the schema of report.json.
 
-Every measured number is an :class:`Estimate`; None stands where there was nothing to measure.
+Every measured number is an :class:`Interval`; None stands where there was nothing to measure.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-class Estimate(_Record):
+class Interval(_Record):
     """A number with its 95% interval."""
 
     value: float
@@ -52,16 +52,16 @@ class Stratum(_Record):
     distance: int | None
     """Steps to success; None where the planner names none."""
     states: int
-    top1: Estimate | None
+    top1: Interval | None
 
 
 class Acting(_Record):
     """Episodes played by the teacher alone."""
 
-    success: Estimate
+    success: Interval
     """Share of episodes with a positive return."""
-    episode_return: Estimate
-    length: Estimate
+    episode_return: Interval
+    length: Interval
     unanswered: float
     """Share of steps without a label, where a uniformly random action was taken."""
 
@@ -71,20 +71,20 @@ class AnalysisScores(_Record):
 
     n: int
     """Answers that came with a description."""
-    fields: dict[str, Estimate]
+    fields: dict[str, Interval]
     """Share that is right, field by field; ``target``: row and column of one right target."""
-    right: Estimate
+    right: Interval
     """Agent's place and direction and the target's place are all right."""
-    top1_given_right: Estimate | None
-    top1_given_wrong: Estimate | None
+    top1_given_right: Interval | None
+    top1_given_wrong: Interval | None
 
 
 class Probe(_Record):
     """The same states asked again in another form."""
 
-    same: Estimate
+    same: Interval
     """Share whose most probable action stayed (after carrying it back, where the form turns it)."""
-    moved: Estimate
+    moved: Interval
     """Probability that moved: total variation distance, 0 to 1."""
 
 
@@ -116,7 +116,7 @@ class Temperature(_Record):
     """The exponent 1 / value that fits the stated probabilities best."""
 
     value: float
-    """Above 1: overconfident, soften. Below 1: timid, sharpen."""
+    """Above 1: overconfident, soften. Below 1: underconfident, sharpen."""
     nll_before: float
     nll_after: float
     at_bound: bool
@@ -144,30 +144,30 @@ class Evaluation(_Record):
     fingerprint: str
     """The teacher's: two evaluations with the same one asked the same thing of the same model."""
     model: str
-    """As the provider names it; empty where nobody was asked in words."""
+    """As the provider names it; empty where no model was asked."""
     prompt: str
-    """The prompt's fingerprint; empty where nothing was asked in words."""
+    """The prompt's fingerprint; empty where none was used."""
     elicitation: str
     task: str
     env: str
     baseline: bool
-    """The planner or chance, shown beside the teachers for comparison."""
+    """The planner or uniformly random answers, shown beside the teachers for comparison."""
     states: int
     labelled: int
     """States with a label: everything but ``valid`` is measured on these."""
-    valid: Estimate | None
+    valid: Interval | None
     """Share of the states asked about that got a label."""
     failures: dict[str, int]
     """By kind. ``budget`` and ``missing`` were not asked and are not in ``valid``."""
-    top1: Estimate | None
+    top1: Interval | None
     """Share whose most probable action is optimal."""
-    mass: Estimate | None
+    mass: Interval | None
     """Mean probability on the optimal actions."""
-    nll: Estimate | None
+    nll: Interval | None
     """Mean of -log(probability on the optimal actions), floored at 0.001."""
-    brier: Estimate | None
+    brier: Interval | None
     """Mean squared distance to the nearest distribution over optimal actions only."""
-    ece: Estimate | None
+    ece: Interval | None
     """Expected calibration error of the most probable action, ten equal bins."""
     reliability: tuple[Bin, ...]
     confusion: Confusion | None
@@ -186,7 +186,7 @@ class Evaluation(_Record):
     verdict: Verdict
 
     @property
-    def success(self) -> Estimate | None:
+    def success(self) -> Interval | None:
         """Acting success by the most probable action."""
         return self.acting.success if self.acting else None
 
@@ -196,9 +196,9 @@ class Agreement(_Record):
 
     teachers: tuple[str, str]
     env: str
-    same: Estimate
+    same: Interval
     """Share of the states both labelled with the same most probable action."""
-    moved: Estimate
+    moved: Interval
     """Total variation distance between their distributions."""
 
 

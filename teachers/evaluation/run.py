@@ -1,13 +1,12 @@
-"""The whole evaluation: every teacher on every environment, beside the planner and chance."""
+"""The whole evaluation: every teacher on every environment, beside two baselines."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -16,16 +15,14 @@ from lvlm2p.teachers.errors import ConfigError, RunError
 from lvlm2p.teachers.evaluation import intervals
 from lvlm2p.teachers.evaluation.config import EvaluateConfig
 from lvlm2p.teachers.evaluation.measures import same_choice, total_variation
-from lvlm2p.teachers.evaluation.measuring import Course, Measured, Progress, measure
-from lvlm2p.teachers.evaluation.results import Agreement, Estimate, Evaluation, Results
+from lvlm2p.teachers.evaluation.measuring import EvalSpec, Measured, Progress, measure
+from lvlm2p.teachers.evaluation.report.report import Report
+from lvlm2p.teachers.evaluation.results import Agreement, Evaluation, Results
 from lvlm2p.teachers.evaluation.states import Case, draw_states, load_states
 from lvlm2p.teachers.expert import ExpertTeacher, RandomTeacher
 from lvlm2p.teachers.label import Answer, Label, tool_version
-from lvlm2p.teachers.progress import say
+from lvlm2p.teachers.progress import Bar, say
 from lvlm2p.teachers.teacher import Teacher
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 
 class Load(Protocol):
@@ -35,51 +32,8 @@ class Load(Protocol):
         """See the class."""
 
 
-@dataclass(frozen=True)
-class Report:
-    """What was found, and the states and answers behind it."""
-
-    results: Results
-    cases: dict[str, list[Case]]
-    """Environment -> its states."""
-    measured: dict[tuple[str, str], Measured]
-    """(environment, teacher) -> its answers; baselines are not in it."""
-    out: Path | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """What ``--json`` prints: one row a teacher and environment."""
-        rows = [
-            {
-                "teacher": row.teacher,
-                "env": row.env,
-                "states": row.states,
-                "top1": _json(row.top1),
-                "mass": _json(row.mass),
-                "success": _json(row.success),
-                "valid": _json(row.valid),
-                "cost_usd": row.cost_usd,
-                "verdict": row.verdict.level,
-                "temperature": row.temperature.value if row.temperature else None,
-            }
-            for row in self.results.results
-        ]
-        return {"results": rows, "out": str(self.out) if self.out else None}
-
-    def summary(self) -> RenderableType:
-        """The table and the verdicts, for a terminal."""
-        from lvlm2p.teachers.evaluation.report.terminal import summarise
-
-        return summarise(self.results)
-
-    def write(self, out: Path) -> None:
-        """Write index.html, report.json, report.md, labels.parquet and states.jsonl."""
-        from lvlm2p.teachers.evaluation.report.write import write_report
-
-        write_report(self, out)
-
-
 def evaluate(config: EvaluateConfig, load: Load, progress: Progress | None = None) -> Report:
-    """Measure every teacher of ``config`` and write the report where it says.
+    """Measure every teacher of ``config``; nothing is written.
 
     Args:
         config: what is measured.
@@ -90,8 +44,6 @@ def evaluate(config: EvaluateConfig, load: Load, progress: Progress | None = Non
         UserError: an unknown name, an unusable state set or output folder.
         TeacherError: a teacher that can't answer at all.
     """
-    from lvlm2p.teachers.evaluation.report.terminal import progress_bar
-
     _check_out(config.out)
     cases = _cases(config)
     teachers = [load(name) for name in config.teacher]
@@ -101,13 +53,14 @@ def evaluate(config: EvaluateConfig, load: Load, progress: Progress | None = Non
     baselines: list[Evaluation] = []
     found: dict[tuple[str, str], Measured] = {}
     try:
-        with progress_bar(progress) as tell:
+        with Bar() as bar:
+            tell = progress or bar.restart
             for env_id, states in cases.items():
-                course = Course(env_id, states, config.episodes, config.probes, config.seed)
-                expert, chance = _baselines(course)
-                baselines += [row for row in (expert, chance) if row is not None]
+                spec = EvalSpec(env_id, states, config.episodes, config.probes, config.seed)
+                expert, uniform = _baselines(spec)
+                baselines += [row for row in (expert, uniform) if row is not None]
                 for name, teacher, again in everyone:
-                    found[env_id, name] = measure(teacher, again, course, chance, progress=tell)
+                    found[env_id, name] = measure(teacher, again, spec, uniform, progress=tell)
     except KeyboardInterrupt:
         say(
             f"stopped: {_asked(teachers) + _asked(repeats):,} answers more are in the label store; "
@@ -127,10 +80,7 @@ def evaluate(config: EvaluateConfig, load: Load, progress: Progress | None = Non
         baselines=tuple(baselines),
         agreement=tuple(_agreements(list(cases), config.teacher, found)),
     )
-    report = Report(results, cases, found, config.out)
-    if config.out is not None:
-        report.write(config.out)
-    return report
+    return Report(results, cases, found, config.out)
 
 
 def _asked(teachers: Iterable[Teacher | None]) -> int:
@@ -170,15 +120,9 @@ def evaluate_teacher(
     if not cases:
         raise ConfigError("an evaluation needs at least one state")
     _check_support([teacher], {env_id: cases})
-    course = Course(env_id, cases, episodes, probes, seed)
-    _, chance = _baselines(course)
-    return measure(teacher, again, course, chance).evaluation
-
-
-def _json(estimate: Estimate | None) -> dict[str, float] | None:
-    if estimate is None:
-        return None
-    return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+    spec = EvalSpec(env_id, cases, episodes, probes, seed)
+    _, uniform = _baselines(spec)
+    return measure(teacher, again, spec, uniform).evaluation
 
 
 def _check_out(out: Path | None) -> None:
@@ -211,13 +155,13 @@ def _check_support(teachers: Sequence[Teacher], cases: dict[str, list[Case]]) ->
                 raise ConfigError(f"teacher {teacher.name!r} can't be evaluated here: {trouble}")
 
 
-def _baselines(course: Course) -> tuple[Evaluation | None, Evaluation]:
-    """The planner (None where there is none) and chance."""
-    chance = measure(RandomTeacher(), None, course, baseline=True).evaluation
-    if course.cases[0].plan is None:
-        return None, chance
+def _baselines(spec: EvalSpec) -> tuple[Evaluation | None, Evaluation]:
+    """The planner (None where there is none) and the uniform baseline."""
+    uniform = measure(RandomTeacher(), None, spec, baseline=True).evaluation
+    if spec.cases[0].plan is None:
+        return None, uniform
     expert = ExpertTeacher(ExpertTeacher.Options(confidence=1.0))
-    return measure(expert, None, course, chance, baseline=True).evaluation, chance
+    return measure(expert, None, spec, uniform, baseline=True).evaluation, uniform
 
 
 def _agreements(

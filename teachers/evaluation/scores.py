@@ -8,7 +8,7 @@ import numpy as np
 
 from lvlm2p.teachers.evaluation import intervals, measures
 from lvlm2p.teachers.evaluation.measures import Bools, Floats
-from lvlm2p.teachers.evaluation.results import Bin, Confusion, Estimate, Stratum
+from lvlm2p.teachers.evaluation.results import Bin, Confusion, Interval, Stratum
 from lvlm2p.teachers.evaluation.states import Case, optimal_sets
 from lvlm2p.teachers.label import Answer, Label
 
@@ -36,11 +36,11 @@ class Scores:
         self.right: list[float] | None = None if hits is None else hits.tolist()
         self.top1 = None if hits is None else intervals.proportion(hits)
 
-    def mean(self, measure: Callable[[Floats, Bools], Floats]) -> Estimate | None:
+    def mean(self, measure: Callable[[Floats, Bools], Floats]) -> Interval | None:
         """The mean of one of :mod:`.measures` over the labels."""
         return None if self.optimal is None else intervals.mean(measure(self.p, self.optimal))
 
-    def ece(self) -> Estimate | None:
+    def ece(self) -> Interval | None:
         """Expected calibration error of the most probable action."""
         if self.right is None or not self.right:
             return None

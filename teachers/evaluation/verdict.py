@@ -1,45 +1,40 @@
-"""Whether a student is likely to learn from a teacher, measured against our own benchmark.
-
-Simulated teachers of known acting success taught PPO students GoToDoor-6x6 in 20,000 frames, in
-which students alone reach 0.12 to 0.22 (docs/performance.md). Taught by a teacher of 0.97 the
-greedy student ended at 1.00, by one of 0.86 at 1.00, by one of 0.63 at 0.99 or better, by one of
-0.23 between 0.70 and 0.90. Their errors were strewn over the states; a real model's are alike in
-states that are alike, where students learn them too.
-"""
+"""Whether a student is likely to learn from a teacher, measured against our own benchmark."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Literal
 
-from lvlm2p.teachers.evaluation.findings import percent, ranged
-from lvlm2p.teachers.evaluation.results import Acting, Estimate, Verdict
+from lvlm2p.teachers.evaluation.benchmark import Benchmark, Taught, benchmark
+from lvlm2p.teachers.evaluation.results import Acting, Evaluation, Interval, Verdict
+from lvlm2p.teachers.evaluation.wording import percent, ranged
+
+Level = Literal["strong", "useful", "doubtful", "no"]
 
 STRONG, USEFUL = 0.85, 0.5
 """Acting success from which distillation helped, without further care and with lambda ending."""
 STRONG_TOP1, USEFUL_TOP1 = 0.95, 0.8
-"""The same for top-1, where no episodes were played: an episode is many choices (the teacher of
-0.86 is right in 95% of states, the one of 0.63 in 85%)."""
+"""The same for top-1, where no episodes were played: an episode is many choices (the teacher that
+succeeds in 0.86 of episodes is right in 95% of states, the one that does in 0.63 in 85%)."""
+RANGES = {"strong": (STRONG, math.inf), "useful": (USEFUL, STRONG), "doubtful": (0.0, USEFUL)}
+"""From and below which acting success."""
 
-_ADVICE = {
-    "strong": "In our benchmark students of simulated teachers of 0.97 and 0.86 ended at 1.00, "
-    "where students alone reach 0.12 to 0.22. Distil its most probable action.",
-    "useful": "In our benchmark students of a simulated teacher of 0.63 ended at 0.99, where "
-    "students alone reach 0.12 to 0.22; but errors that it repeats in states that are alike are "
-    "learned: look at where it is wrong.",
-    "doubtful": "Better than chance. In our benchmark students of a simulated teacher of 0.23 "
-    "ended between 0.70 and 0.90, its errors strewn over the states: expect a head start, and let "
-    "lambda end (--kl-floor 0).",
-    "no": "Not distinguishable from chance: a student learns faster without it.",
+ADVICE = {
+    "strong": "Distil its most probable action.",
+    "useful": "Errors that it repeats in similar states are learned: look at where it is wrong.",
+    "doubtful": "It is better than uniformly random actions: expect a head start, and let lambda "
+    "end (--kl-floor 0).",
+    "no": "Not distinguishable from uniformly random actions: a student learns faster without it.",
 }
 
 
 def judge_teacher(
     labelled: int,
-    top1: Estimate | None,
+    top1: Interval | None,
     acting: Acting | None,
     sampled: Acting | None,
-    chance_top1: Estimate | None,
-    chance_success: Estimate | None,
+    uniform: Evaluation | None,
 ) -> Verdict:
     """The verdict: by acting success where episodes were played, else by top-1.
 
@@ -48,32 +43,56 @@ def judge_teacher(
         top1: share of optimal choices.
         acting: episodes by the most probable action.
         sampled: episodes by drawing from the probabilities.
-        chance_top1: top-1 of uniformly random answers on the same states.
-        chance_success: acting success of the same.
+        uniform: the evaluation of uniformly random answers on the same states and episodes.
     """
     if labelled == 0:
         return Verdict(level="no", text="It gave no label at all: nothing can be learned from it.")
     if acting is not None:
-        level = _level(acting.success, chance_success, STRONG, USEFUL)
+        level = _level(acting.success, uniform.success if uniform else None, STRONG, USEFUL)
         measured = f"Acting on its most probable action succeeds in {ranged(acting.success)}."
     elif top1 is not None:
-        level = _level(top1, chance_top1, STRONG_TOP1, USEFUL_TOP1)
+        level = _level(top1, uniform.top1 if uniform else None, STRONG_TOP1, USEFUL_TOP1)
         measured = f"No episodes were played; its top-1 is {ranged(top1)}."
     else:
         return Verdict(
             level="unknown", text="Without a planner and without episodes nobody can say."
         )
-    return Verdict(level=level, text=f"{measured} {_ADVICE[level]}{_sharpen(acting, sampled)}")
+    return Verdict(
+        level=level, text=f"{measured} {advice(level, benchmark())}{_sharpen(acting, sampled)}"
+    )
 
 
-def _level(
-    found: Estimate, chance: Estimate | None, strong: float, useful: float
-) -> Literal["strong", "useful", "doubtful", "no"]:
-    if found.low <= (chance.high if chance else 0.0):
+def _level(found: Interval, uniform: Interval | None, strong: float, useful: float) -> Level:
+    if found.low <= (uniform.high if uniform else 0.0):
         return "no"
     if found.value >= strong:
         return "strong"
     return "useful" if found.value >= useful else "doubtful"
+
+
+def advice(level: Level, figures: Benchmark) -> str:
+    """What students of such teachers reached in ``figures``, and what to do with this one."""
+    if level == "no":
+        return ADVICE[level]
+    low, high = RANGES[level]
+    alike = [taught for taught in figures.taught if low <= taught.teacher < high]
+    if not alike:
+        return ADVICE[level]
+    return f"{_reached(alike, figures)} {ADVICE[level]}"
+
+
+def _reached(taught: Sequence[Taught], figures: Benchmark) -> str:
+    teachers = " and ".join(f"{each.teacher:.2f}" for each in taught)
+    who = "a simulated teacher" if len(taught) == 1 else "simulated teachers"
+    ends = [end for each in taught for end in each.students]
+    return (
+        f"In our benchmark students of {who} of {teachers}, with independent errors, ended at "
+        f"{_span(min(ends), max(ends))}, where students alone reach {_span(*figures.alone)}."
+    )
+
+
+def _span(low: float, high: float) -> str:
+    return f"{low:.2f}" if f"{low:.2f}" == f"{high:.2f}" else f"{low:.2f} to {high:.2f}"
 
 
 def _sharpen(acting: Acting | None, sampled: Acting | None) -> str:

@@ -11,8 +11,11 @@ from PIL import Image
 from pydantic import ValidationError
 from rich.console import Console
 
-from lvlm2p.student.comparison.compare import CompareConfig, Comparison, compare
+from lvlm2p.student.comparison.compare import compare
+from lvlm2p.student.comparison.config import CompareConfig
+from lvlm2p.student.comparison.result import Comparison
 from lvlm2p.student.comparison.runs import grouped, read_run
+from lvlm2p.student.comparison.show import table
 from lvlm2p.student.training.metrics import METRICS
 from lvlm2p.teachers.errors import RunError
 
@@ -171,7 +174,7 @@ def test_a_teacher_is_measured_against_none(tmp_path: Path) -> None:
 def text_of(result: Comparison) -> str:
     console = Console(width=80, record=True, quiet=False)
     with console.capture() as capture:
-        console.print(result.summary(), markup=False, highlight=False)
+        console.print(table(result), markup=False, highlight=False)
     return capture.get()
 
 

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import base64
 import io
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lvlm2p.envs import ImageStyle, View
 from lvlm2p.teachers.evaluation.analysis import judge
 from lvlm2p.teachers.evaluation.measures import top1
+from lvlm2p.teachers.evaluation.report.report import Report
 from lvlm2p.teachers.evaluation.report.texts import TextPool, visible
 from lvlm2p.teachers.evaluation.states import Case, optimal_sets
 from lvlm2p.teachers.label import Answer, Label
-
-if TYPE_CHECKING:
-    from lvlm2p.teachers.evaluation.run import Report
 
 STYLE = ImageStyle(tile=24)
 COLOURS = 48

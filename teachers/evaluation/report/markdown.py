@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lvlm2p.teachers.evaluation.report.terminal import dollars, share
 from lvlm2p.teachers.evaluation.report.texts import visible
 from lvlm2p.teachers.evaluation.results import Evaluation, Results
+from lvlm2p.teachers.evaluation.wording import bracketed, dollars
 
 
 def markdown(results: Results) -> str:
@@ -33,7 +33,7 @@ def _lines(results: Results) -> Iterator[str]:
 
 def _row(row: Evaluation) -> str:
     name = f"*{row.teacher}* (baseline)" if row.baseline else _plain(row.teacher)
-    shares = [share(value) for value in (row.top1, row.mass, row.success, row.valid)]
+    shares = [bracketed(value) for value in (row.top1, row.mass, row.success, row.valid)]
     cells = [name, row.env, *shares, dollars(row.cost.usd_per_1000 if row.cost else None)]
     return "| " + " | ".join(cells) + " |"
 

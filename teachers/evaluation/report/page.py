@@ -12,17 +12,14 @@ import hashlib
 import json
 from collections.abc import Sequence
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lvlm2p.teachers.evaluation.findings import percent
 from lvlm2p.teachers.evaluation.report.gallery import gallery
 from lvlm2p.teachers.evaluation.report.plots import confusion_plot, distance_plot, reliability_plot
-from lvlm2p.teachers.evaluation.report.terminal import dollars, short
+from lvlm2p.teachers.evaluation.report.report import Report
 from lvlm2p.teachers.evaluation.report.texts import visible
 from lvlm2p.teachers.evaluation.results import Evaluation, Results
-
-if TYPE_CHECKING:
-    from lvlm2p.teachers.evaluation.run import Report
+from lvlm2p.teachers.evaluation.wording import dollars, percent, short
 
 COLUMNS = (
     ("teacher", ""),

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from lvlm2p.teachers.errors import RunError
 from lvlm2p.teachers.evaluation.report.markdown import markdown
 from lvlm2p.teachers.evaluation.report.page import page
+from lvlm2p.teachers.evaluation.report.report import Report
 from lvlm2p.teachers.evaluation.states import save_states
+from lvlm2p.teachers.files import write_atomically
 
 if TYPE_CHECKING:
-    from lvlm2p.teachers.evaluation.run import Report
     from lvlm2p.teachers.label import Entry
 
 
@@ -27,19 +28,12 @@ def write_report(report: Report, out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         save_states(out / "states.jsonl", report.cases)
-        _write(out / "report.json", report.results.model_dump_json(indent=1) + "\n")
-        _write(out / "report.md", markdown(report.results))
+        write_atomically(out / "report.json", report.results.model_dump_json(indent=1) + "\n")
+        write_atomically(out / "report.md", markdown(report.results))
         write_labels(out / "labels.parquet", _entries(report))
-        _write(out / "index.html", page(report))
+        write_atomically(out / "index.html", page(report))
     except OSError as error:
         raise RunError(f"can't write the report to {out}: {error.strerror or error}") from error
-
-
-def _write(path: Path, text: str) -> None:
-    """All or nothing: a reader never finds half a report."""
-    draft = path.with_name(f".{path.name}.part")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
 
 
 def _entries(report: Report) -> Iterator[Entry]:

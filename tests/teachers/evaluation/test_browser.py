@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lvlm2p.teachers.evaluation import EvaluateConfig, evaluate
+from lvlm2p.teachers.evaluation import EvaluateConfig, evaluate, write_report
 from tests.support import evaluation as planted
 from tests.support.evaluation import ENVS, HOSTILE, Planted
 
@@ -48,7 +48,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = EvaluateConfig(
         teacher=list(teachers), env=list(ENVS[:2]), states=40, episodes=3, probes=8, out=out
     )
-    evaluate(config, lambda name, sample=0: teachers[name], lambda *_: None)
+    write_report(evaluate(config, lambda name, sample=0: teachers[name], lambda *_: None), out)
     return out / "index.html"
 
 

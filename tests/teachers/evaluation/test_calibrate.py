@@ -11,7 +11,7 @@ import pytest
 from lvlm2p.envs import View, task_named
 from lvlm2p.teachers import Failure, Label
 from lvlm2p.teachers.errors import ConfigError
-from lvlm2p.teachers.evaluation import EvaluateConfig, evaluate, evaluate_teacher
+from lvlm2p.teachers.evaluation import EvaluateConfig, evaluate, evaluate_teacher, write_report
 from lvlm2p.teachers.evaluation.states import draw_states
 from lvlm2p.teachers.expert import ExpertTeacher
 from lvlm2p.teachers.wrappers.calibrated import CalibratedTeacher, calibrated, temper
@@ -65,6 +65,7 @@ def test_from_a_report_to_better_labels_on_other_states(tmp_path: Path) -> None:
         teacher=["sure"], env=[ENVS[1]], states=150, episodes=0, probes=0, out=tmp_path
     )
     report = evaluate(config, lambda name, sample=0: overconfident(), lambda *_: None)
+    write_report(report, tmp_path)
     fitted = report.results.results[0].temperature
     assert fitted is not None
     teacher = calibrated(overconfident(), tmp_path / "report.json")

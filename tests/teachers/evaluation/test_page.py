@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lvlm2p.teachers.evaluation import EvaluateConfig, Report, evaluate
+from lvlm2p.teachers.evaluation import EvaluateConfig, Report, evaluate, write_report
 from lvlm2p.teachers.evaluation.report.page import page
 from lvlm2p.teachers.evaluation.report.texts import LIMITS, PAGE_CHARACTERS, TextPool, visible
 from lvlm2p.teachers.evaluation.results import Results
@@ -27,7 +27,10 @@ def report(teachers: list[Planted], out: Path | None = None, **fields: object) -
     named = {teacher.name: teacher for teacher in teachers}
     small = {"env": [ENVS[1]], "states": 30, "episodes": 0, "probes": 0}
     config = EvaluateConfig.model_validate({"teacher": list(named), "out": out, **small, **fields})
-    return evaluate(config, lambda name, sample=0: named[name], lambda *_: None)
+    found = evaluate(config, lambda name, sample=0: named[name], lambda *_: None)
+    if out is not None:
+        write_report(found, out)
+    return found
 
 
 class Elements(HTMLParser):

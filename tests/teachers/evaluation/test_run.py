@@ -13,7 +13,14 @@ from rich.console import Console
 from lvlm2p.envs import UserError, View
 from lvlm2p.teachers import Answer, LabelStore, Teacher
 from lvlm2p.teachers.errors import ConfigError, LabelFileError, RunError
-from lvlm2p.teachers.evaluation import EvaluateConfig, Report, evaluate, evaluate_teacher
+from lvlm2p.teachers.evaluation import (
+    EvaluateConfig,
+    Report,
+    evaluate,
+    evaluate_teacher,
+    write_report,
+)
+from lvlm2p.teachers.evaluation.report.terminal import summarise
 from lvlm2p.teachers.evaluation.results import Results
 from lvlm2p.teachers.evaluation.states import load_states
 from lvlm2p.teachers.label import Failure, Label
@@ -31,7 +38,10 @@ def quiet(what: str, done: int, total: int) -> None:
 
 
 def run(config: EvaluateConfig, **teachers: Teacher) -> Report:
-    return evaluate(config, lambda name, sample=0: teachers[name], quiet)
+    found = evaluate(config, lambda name, sample=0: teachers[name], quiet)
+    if found.out is not None:
+        write_report(found, found.out)
+    return found
 
 
 def configure(**fields: object) -> EvaluateConfig:
@@ -64,16 +74,16 @@ def test_the_contract_of_json(report: Report) -> None:
     assert flaky["cost_usd"] is None
 
 
-def test_chance_and_the_planner_stand_beside(report: Report) -> None:
+def test_the_baselines_stand_beside(report: Report) -> None:
     names = [(row.teacher, row.env) for row in report.results.baselines]
     assert names == [("expert", DOOR), ("random", DOOR), ("expert", LAVA), ("random", LAVA)]
-    expert, chance = report.results.baselines[:2]
+    expert, uniform = report.results.baselines[:2]
     assert expert.top1 is not None
-    assert chance.top1 is not None
-    assert chance.mass is not None
+    assert uniform.top1 is not None
+    assert uniform.mass is not None
     assert expert.top1.value == 1
-    assert chance.top1.value == pytest.approx(chance.mass.value)
-    assert 0.2 < chance.top1.value < 0.5
+    assert uniform.top1.value == pytest.approx(uniform.mass.value)
+    assert 0.2 < uniform.top1.value < 0.5
 
 
 def test_agreement_between_teachers(report: Report) -> None:
@@ -122,7 +132,7 @@ def test_every_answer_is_in_the_label_set_with_its_full_text(report: Report) -> 
 
 def test_the_summary_for_a_terminal(report: Report) -> None:
     console = Console(width=80, record=True, file=io.StringIO())
-    console.print(report.summary())
+    console.print(summarise(report.results))
     text = console.export_text()
     lines = [line.split() for line in text.splitlines()]
     at = lines.index(["expert", "100%", "100%", "100%", "100%", "free"])

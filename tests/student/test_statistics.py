@@ -3,15 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lvlm2p.student.comparison.curves import (
+from lvlm2p.student.comparison.show import reach_in_words
+from lvlm2p.student.comparison.statistics import (
     Reach,
     aligned,
-    bootstrap,
+    band,
     frames_to,
     iqm,
     sample_efficiency,
 )
-from lvlm2p.student.comparison.show import reach_in_words
 
 
 def test_frames_to_is_the_first_time() -> None:
@@ -37,15 +37,15 @@ def test_the_interquartile_mean_leaves_out_a_quarter_at_each_end() -> None:
 
 def test_the_bootstrap_is_seeded_and_draws_whole_rows() -> None:
     rows = [[0.0, 1.0], [1.0, 0.0]]
-    band = bootstrap(rows, 2000, 7)
-    assert band is not None
-    low, high = band
+    ends = band(rows, 2000, 7)
+    assert ends is not None
+    low, high = ends
     # the mean of two drawn rows is 0, 1/2 or 1 with probabilities 1/4, 1/2, 1/4
     assert low.tolist() == [0, 0] and high.tolist() == [1, 1]
-    again, other = bootstrap(rows, 100, 7), bootstrap([[v] for v in range(9)], 100, 8)
+    again, other = band(rows, 100, 7), band([[v] for v in range(9)], 100, 8)
     assert again is not None and other is not None
-    first = bootstrap([[v] for v in range(9)], 100, 7)
-    second = bootstrap([[v] for v in range(9)], 100, 7)
+    first = band([[v] for v in range(9)], 100, 7)
+    second = band([[v] for v in range(9)], 100, 7)
     assert first is not None and second is not None
     assert first[0] == second[0] and first[1] == second[1]
     assert (first[0], first[1]) != (other[0], other[1])
@@ -53,15 +53,15 @@ def test_the_bootstrap_is_seeded_and_draws_whole_rows() -> None:
 
 def test_the_bootstrap_interval_is_the_one_of_theory() -> None:
     values = np.random.default_rng(0).normal(size=400)
-    band = bootstrap([[v] for v in values], 4000, 0)
-    assert band is not None
+    ends = band([[v] for v in values], 4000, 0)
+    assert ends is not None
     half = 1.96 * values.std() / 20
-    assert band[0][0] == pytest.approx(values.mean() - half, abs=0.01)
-    assert band[1][0] == pytest.approx(values.mean() + half, abs=0.01)
+    assert ends[0][0] == pytest.approx(values.mean() - half, abs=0.01)
+    assert ends[1][0] == pytest.approx(values.mean() + half, abs=0.01)
 
 
 def test_one_run_has_no_interval() -> None:
-    assert bootstrap([[0.5, 0.6]], 100, 0) is None
+    assert band([[0.5, 0.6]], 100, 0) is None
 
 
 def reach(*frames: int | None, lasted: int = 1000) -> Reach:

@@ -1,0 +1,49 @@
+"""A report as plain data: what was found, and the states and answers behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lvlm2p.teachers.evaluation.measuring import Measured
+from lvlm2p.teachers.evaluation.results import Interval, Results
+from lvlm2p.teachers.evaluation.states import Case
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found, and the states and answers behind it."""
+
+    results: Results
+    cases: dict[str, list[Case]]
+    """Environment -> its states."""
+    measured: dict[tuple[str, str], Measured]
+    """(environment, teacher) -> its answers; baselines are not in it."""
+    out: Path | None = None
+    """The folder that it is written to; None: it is not."""
+
+    def as_json(self) -> dict[str, Any]:
+        """What ``--json`` prints: one row a teacher and environment."""
+        rows = [
+            {
+                "teacher": row.teacher,
+                "env": row.env,
+                "states": row.states,
+                "top1": _json(row.top1),
+                "mass": _json(row.mass),
+                "success": _json(row.success),
+                "valid": _json(row.valid),
+                "cost_usd": row.cost_usd,
+                "verdict": row.verdict.level,
+                "temperature": row.temperature.value if row.temperature else None,
+            }
+            for row in self.results.results
+        ]
+        return {"results": rows, "out": str(self.out) if self.out else None}
+
+
+def _json(estimate: Interval | None) -> dict[str, float] | None:
+    if estimate is None:
+        return None
+    return {"value": estimate.value, "low": estimate.low, "high": estimate.high}

@@ -10,11 +10,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 
-class _Record(BaseModel):
+class _ReportPart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-class Interval(_Record):
+class Interval(_ReportPart):
     """A number with its 95% interval."""
 
     value: float
@@ -24,7 +24,7 @@ class Interval(_Record):
     """States or episodes behind it."""
 
 
-class Bin(_Record):
+class Bin(_ReportPart):
     """One bar of the reliability diagram: answers whose highest probability lies in a range."""
 
     low: float
@@ -36,7 +36,7 @@ class Bin(_Record):
     """Share whose most probable action is optimal."""
 
 
-class Confusion(_Record):
+class Confusion(_ReportPart):
     """What was optimal (rows) against what the teacher chose (columns), counted in states.
 
     A right choice counts in its own row; a wrong one is shared out over the optimal actions.
@@ -46,7 +46,7 @@ class Confusion(_Record):
     counts: tuple[tuple[float, ...], ...]
 
 
-class Stratum(_Record):
+class Stratum(_ReportPart):
     """The states at one distance to the goal."""
 
     distance: int | None
@@ -55,7 +55,7 @@ class Stratum(_Record):
     top1: Interval | None
 
 
-class Acting(_Record):
+class Acting(_ReportPart):
     """Episodes played by the teacher alone."""
 
     success: Interval
@@ -66,7 +66,7 @@ class Acting(_Record):
     """Share of steps without a label, where a uniformly random action was taken."""
 
 
-class AnalysisScores(_Record):
+class AnalysisScores(_ReportPart):
     """The teacher's description of the scene beside the true one."""
 
     n: int
@@ -79,7 +79,7 @@ class AnalysisScores(_Record):
     top1_given_wrong: Interval | None
 
 
-class Probe(_Record):
+class Probe(_ReportPart):
     """The same states asked again in another form."""
 
     same: Interval
@@ -88,7 +88,7 @@ class Probe(_Record):
     """Probability that moved: total variation distance, 0 to 1."""
 
 
-class Probes(_Record):
+class Probes(_ReportPart):
     """How much an answer depends on what it should and should not depend on."""
 
     blank: Probe | None
@@ -99,7 +99,7 @@ class Probes(_Record):
     """Word for word once more."""
 
 
-class Cost(_Record):
+class Cost(_ReportPart):
     """What one label takes, averaged over the answers on the state set."""
 
     usd_per_1000: float | None
@@ -112,7 +112,7 @@ class Cost(_Record):
     latency_p95_s: float
 
 
-class Temperature(_Record):
+class Temperature(_ReportPart):
     """The exponent 1 / value that fits the stated probabilities best."""
 
     value: float
@@ -123,21 +123,21 @@ class Temperature(_Record):
     """The fit ran into the end of its range: (nearly) always right, or never."""
 
 
-class Finding(_Record):
+class Finding(_ReportPart):
     """Something that the numbers say about a teacher, in words."""
 
     code: str
     text: str
 
 
-class Verdict(_Record):
+class Verdict(_ReportPart):
     """Whether a student is likely to learn from this teacher."""
 
     level: Literal["strong", "useful", "doubtful", "no", "unknown"]
     text: str
 
 
-class Evaluation(_Record):
+class Evaluation(_ReportPart):
     """One teacher on one environment."""
 
     teacher: str
@@ -191,7 +191,7 @@ class Evaluation(_Record):
         return self.acting.success if self.acting else None
 
 
-class Agreement(_Record):
+class Agreement(_ReportPart):
     """Two teachers on the same states."""
 
     teachers: tuple[str, str]
@@ -202,7 +202,7 @@ class Agreement(_Record):
     """Total variation distance between their distributions."""
 
 
-class Results(_Record):
+class Results(_ReportPart):
     """The whole of report.json."""
 
     format: Literal["lvlm2p-report"] = "lvlm2p-report"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -62,21 +61,6 @@ def test_what_is_no_checkpoint_is_a_sentence(tmp_path: Path, damage: str) -> Non
         path.write_text("[1]" if damage == "a list" else json.dumps(head)[:40])
     with pytest.raises(CheckpointError, match=r"state\.json .*another folder"):
         checkpoint.load(path.parent)
-
-
-def test_a_file_that_could_not_be_written_is_what_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "result.json"
-    checkpoint.write_atomically(path, b"first")
-
-    def full(descriptor: int) -> None:
-        raise OSError("no space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="no space"):
-        checkpoint.write_atomically(path, b"second")
-    assert path.read_bytes() == b"first"
 
 
 def test_a_file_that_lost_its_end_is_not_filled_with_zeros(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ class PlayConfig(TeacherOptions):
 
 
 @dataclass(frozen=True)
-class Episode:
+class PlayedEpisode:
     """How one episode ended."""
 
     success: bool
@@ -75,7 +75,7 @@ class PlayResult:
 
     out: Path
     env: str
-    episodes: tuple[Episode, ...]
+    episodes: tuple[PlayedEpisode, ...]
     frames: int
 
     def as_json(self) -> dict[str, Any]:
@@ -121,8 +121,8 @@ def play(config: PlayConfig, teacher: Teacher | None = None) -> PlayResult:
 
 def watch(
     student: Student, teacher: Teacher | None, config: PlayConfig, number: int
-) -> Iterator[tuple[Moment, Episode | None]]:
-    """One episode: a moment before each action, and one with its :class:`Episode` at the end.
+) -> Iterator[tuple[Moment, PlayedEpisode | None]]:
+    """One episode: a moment before each action, and one with its :class:`PlayedEpisode` at the end.
 
     Where nothing moves but the agent, a state that comes again means that a greedy student goes
     round in circles until its time is up: what repeats is not shown, and the teacher not asked.
@@ -151,7 +151,7 @@ def watch(
         if len(step.ended):
             break
     env.restore(_moment(env, number, actions))  # the last state, which the next episode replaced
-    ending = Episode(bool(step.successes[0]), float(step.returns[0]), len(actions))
+    ending = PlayedEpisode(bool(step.successes[0]), float(step.returns[0]), len(actions))
     how = _how(ending, circling, bool(step.terminated[0]))
     view = env.views()[0]
     env.close()
@@ -173,7 +173,7 @@ def _advice(teacher: Teacher, view: View) -> dict[str, float] | str:
     return answer.probabilities if isinstance(answer, Label) else f"no answer ({answer.failure})"
 
 
-def _how(ending: Episode, circling: bool, terminated: bool) -> str:
+def _how(ending: PlayedEpisode, circling: bool, terminated: bool) -> str:
     steps = f"{ending.length} step" + "s" * (ending.length != 1)
     if ending.success:
         return f"return {ending.total:.2f} after {steps}"

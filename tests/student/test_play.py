@@ -14,7 +14,7 @@ from lvlm2p.envs import Task, VectorEnv, View, make_env, task_for, view_of
 from lvlm2p.student.models.encoding import Encoder
 from lvlm2p.student.models.policy import Network
 from lvlm2p.student.playback.frame import Moment, draw_film, percent
-from lvlm2p.student.playback.play import Episode, PlayConfig, by_name, name_of, play, watch
+from lvlm2p.student.playback.play import PlayConfig, PlayedEpisode, by_name, name_of, play, watch
 from lvlm2p.student.training.trained import Student
 from lvlm2p.teachers import Failure, Label, Teacher
 from lvlm2p.teachers.errors import RunError, TeacherNotReadyError
@@ -124,7 +124,7 @@ def test_the_same_seed_gives_the_same_film(tmp_path: Path) -> None:
 def test_the_last_state_is_shown_and_not_the_next_episode(tmp_path: Path) -> None:
     # forward into the lava, or through the gap and on against the wall
     films = [list(watch(always(LAVA, 2), None, config(tmp_path), n)) for n in range(12)]
-    drowned = [film for film in films if film[-1][1] == Episode(False, 0.0, 1)]
+    drowned = [film for film in films if film[-1][1] == PlayedEpisode(False, 0.0, 1)]
     assert drowned
     for (before, _), (after, _) in drowned:
         assert before.taken == "forward" and after.taken is None
@@ -144,14 +144,14 @@ def test_circles_are_shown_once_and_asked_about_once(tmp_path: Path) -> None:
     assert len(moments) == 4 + 1  # four directions, and the end
     assert len(teacher.asked) == len(set(teacher.asked)) == 4
     last, ending = moments[-1]
-    assert ending == Episode(success=False, total=0.0, length=100)
+    assert ending == PlayedEpisode(success=False, total=0.0, length=100)
     assert last.outcome == "went round in circles until step 100" and not last.success
 
 
 def test_an_episode_without_a_reward_is_no_success(tmp_path: Path) -> None:
     moments = list(watch(always(DOOR, 6), None, config(tmp_path), 0))
     last, ending = moments[-1]
-    assert ending == Episode(success=False, total=0.0, length=1)
+    assert ending == PlayedEpisode(success=False, total=0.0, length=1)
     assert last.outcome == "ended without a reward after 1 step"
     assert moments[0][0].teacher is None
 

@@ -11,7 +11,7 @@ from itertools import combinations
 
 from lvlm2p.teachers.evaluation import intervals
 from lvlm2p.teachers.evaluation.measures import Bools, Floats, choice, top1
-from lvlm2p.teachers.evaluation.outcome import UNASKED, Outcome
+from lvlm2p.teachers.evaluation.outcome import Outcome
 from lvlm2p.teachers.evaluation.results import (
     AnalysisScores,
     Finding,
@@ -21,6 +21,7 @@ from lvlm2p.teachers.evaluation.results import (
 )
 from lvlm2p.teachers.evaluation.scores import Scores
 from lvlm2p.teachers.evaluation.wording import percent, ranged
+from lvlm2p.teachers.label import NOT_ASKED
 
 CONSTANT = 0.95
 """An action chosen on this share of the states is chosen whatever they show."""
@@ -49,7 +50,7 @@ def _fails(valid: Interval | None, failures: dict[str, int]) -> Iterator[Finding
         kinds = ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in failures.items())
         share = percent(1 - valid.value)
         yield Finding(code="fails", text=f"Gives no usable answer on {share} of states ({kinds}).")
-    unasked = sum(failures.get(kind, 0) for kind in UNASKED)
+    unasked = sum(failures.get(kind, 0) for kind in NOT_ASKED)
     if unasked:
         yield Finding(
             code="unasked",

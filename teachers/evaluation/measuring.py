@@ -11,7 +11,7 @@ import numpy as np
 from lvlm2p.teachers.evaluation import measures
 from lvlm2p.teachers.evaluation.acting import act
 from lvlm2p.teachers.evaluation.findings import find
-from lvlm2p.teachers.evaluation.outcome import UNASKED, Outcome
+from lvlm2p.teachers.evaluation.outcome import Outcome
 from lvlm2p.teachers.evaluation.probes import probe
 from lvlm2p.teachers.evaluation.questions import Questioner, Tick
 from lvlm2p.teachers.evaluation.results import (
@@ -23,7 +23,7 @@ from lvlm2p.teachers.evaluation.results import (
 from lvlm2p.teachers.evaluation.scores import Scores
 from lvlm2p.teachers.evaluation.states import Case
 from lvlm2p.teachers.evaluation.verdict import judge_teacher
-from lvlm2p.teachers.label import Answer, Label
+from lvlm2p.teachers.label import Answer, Label, add_usd
 from lvlm2p.teachers.teacher import Teacher
 
 Progress = Callable[[str, int, int], None]
@@ -159,13 +159,10 @@ def _common(values: Iterable[str]) -> str:
 
 def _cost(answers: Sequence[Answer], labelled: int) -> Cost | None:
     """What a label takes, as it was when it was made; wasted answers are paid for too."""
-    paid = [
-        answer for answer in answers if isinstance(answer, Label) or answer.failure not in UNASKED
-    ]
+    paid = [answer for answer in answers if isinstance(answer, Label) or not answer.not_asked]
     if not labelled:
         return None
-    prices = [answer.cost_usd for answer in paid]
-    known = [price for price in prices if price is not None]
+    usd = _total(answer.cost_usd for answer in paid)
     waits = np.array([answer.latency_s for answer in paid])
     p50, p95 = np.quantile(waits, [0.5, 0.95]).tolist()
 
@@ -173,7 +170,7 @@ def _cost(answers: Sequence[Answer], labelled: int) -> Cost | None:
         return float(sum(getattr(answer.usage, field) for answer in paid) / labelled)
 
     return Cost(
-        usd_per_1000=1000 * sum(known) / labelled if len(known) == len(prices) else None,
+        usd_per_1000=None if usd is None else 1000 * usd / labelled,
         calls=each("calls"),
         prompt_tokens=each("prompt_tokens"),
         cached_tokens=each("cached_tokens"),
@@ -184,8 +181,14 @@ def _cost(answers: Sequence[Answer], labelled: int) -> Cost | None:
 
 
 def _paid(*teachers: Teacher | None) -> float | None:
-    prices = [teacher.counts.cost_usd for teacher in set(teachers) if teacher is not None]
-    return None if None in prices else sum(price for price in prices if price is not None)
+    return _total(teacher.counts.cost_usd for teacher in set(teachers) if teacher is not None)
+
+
+def _total(prices: Iterable[float | None]) -> float | None:
+    total: float | None = 0.0
+    for price in prices:
+        total = add_usd(total, price)
+    return total
 
 
 def _difference(before: float | None, after: float | None) -> float | None:

@@ -11,10 +11,7 @@ from lvlm2p.teachers.evaluation.analysis import score_analyses
 from lvlm2p.teachers.evaluation.results import AnalysisScores, Interval, Probes, Temperature
 from lvlm2p.teachers.evaluation.scores import Scores
 from lvlm2p.teachers.evaluation.temperature import fit_temperature
-from lvlm2p.teachers.label import Answer, Label
-
-UNASKED = frozenset({"budget", "missing"})
-"""Failures that say nothing about the teacher: nobody asked it."""
+from lvlm2p.teachers.label import NOT_ASKED, Answer, Label
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ class Outcome:
         """Counted from the ``answers`` on the state set, of which ``scored`` has the labels."""
         kinds = Counter(answer.failure for answer in answers if not isinstance(answer, Label))
         failures: dict[str, int] = dict(kinds.most_common())
-        asked = len(answers) - sum(failures.get(kind, 0) for kind in UNASKED)
+        asked = len(answers) - sum(failures.get(kind, 0) for kind in NOT_ASKED)
         temperature = None
         if scored.optimal is not None:
             temperature = fit_temperature(scored.p, scored.optimal)

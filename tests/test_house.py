@@ -27,18 +27,6 @@ PUBLIC = {"Answer", "Counts", "Failure", "Label", "Prefetcher", "Teacher"}
 HELPERS = {"teachers.progress", "teachers.files", "teachers.statistics"}
 # What a teacher may know of environments: never how to act in them.
 VIEWED = {"Task", "View", "canonical", "task_named"}
-# Import circles that are still to be broken: this list only ever gets shorter.
-CIRCLES = [
-    {"student/comparison/compare.py", "student/comparison/show.py"},
-    {
-        *("teachers/evaluation/report/gallery.py", "teachers/evaluation/report/page.py"),
-        *("teachers/evaluation/report/write.py", "teachers/evaluation/run.py"),
-    },
-    {
-        *("teachers/labelling/batches.py", "teachers/labelling/ray_actors.py"),
-        "teachers/labelling/run.py",
-    },
-]
 HEAVY = ("torch", "litellm", "transformers", "ray", "gymnasium", "minigrid", "matplotlib")
 
 # What is not yet as it should be. These sets only ever get smaller.
@@ -97,65 +85,6 @@ def test_imports_only_run_downwards() -> None:
             package = name.partition(".")[0]
             if package in LAYERS:
                 assert LAYERS.index(package) <= layer, f"{place(path)} imports {name} from above"
-
-
-def stub_of(package: Path) -> dict[str, str]:
-    """Public name -> module that holds it, as ``__init__.pyi`` says."""
-    stub = package / "__init__.pyi"
-    if not stub.is_file():
-        return {}
-    nodes = [node for node in ast.parse(stub.read_text()).body if isinstance(node, ast.ImportFrom)]
-    return {alias.name: node.module or alias.name for node in nodes for alias in node.names}
-
-
-def files_of(module: str, names: tuple[str, ...]) -> Iterator[str]:
-    """The files that ``from lvlm2p.module import names`` reads from."""
-    path = ROOT / module.replace(".", "/")
-    if path.with_suffix(".py").is_file():
-        yield place(path.with_suffix(".py"))
-        return
-    public = stub_of(path)
-    for name in names:
-        file = path / (public.get(name, name).replace(".", "/") + ".py")
-        yield place(file if file.is_file() else path / "__init__.py")
-
-
-def circles() -> set[frozenset[str]]:
-    """The sets of files that import each other, directly or by way of others (Tarjan)."""
-    arrows = {
-        place(path): {file for module, names in imports(path) for file in files_of(module, names)}
-        for path in sources()
-    }
-    order: dict[str, int] = {}
-    lowest: dict[str, int] = {}
-    stack: list[str] = []
-    found: set[frozenset[str]] = set()
-
-    def visit(file: str) -> None:
-        order[file] = lowest[file] = len(order)
-        stack.append(file)
-        for other in arrows.get(file, ()):
-            if other not in order:
-                visit(other)
-            if other in stack:
-                lowest[file] = min(lowest[file], lowest[other])
-        if lowest[file] == order[file]:
-            at = stack.index(file)
-            circle = frozenset(stack[at:])
-            del stack[at:]
-            if len(circle) > 1 or file in arrows.get(file, ()):
-                found.add(circle)
-
-    for file in sorted(arrows):
-        if file not in order:
-            visit(file)
-    return found
-
-
-def test_there_is_no_import_circle() -> None:
-    """Wherever in a file it is imported, and for types only too."""
-    new = [sorted(circle) for circle in circles() if not any(circle <= old for old in CIRCLES)]
-    assert not new
 
 
 def test_a_teacher_sees_only_tasks_and_views() -> None:

@@ -126,9 +126,9 @@ class SpaceReader:
         if self.space.kind == "image":
             return self.space.check(np.array(observation), self._whose)
         if isinstance(self._part, spaces.Box):  # flatten would cast to the type that it declares
-            given = np.asarray(observation).ravel()
+            given: NDArray[Any] = np.asarray(observation).ravel()
         else:
-            given = spaces.utils.flatten(self._part, observation)
+            given = np.asarray(spaces.utils.flatten(self._part, observation))
         with np.errstate(over="ignore"):
             values = given.astype(np.float32)
         if not np.isfinite(values).all():

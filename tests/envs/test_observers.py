@@ -126,7 +126,7 @@ def test_what_no_network_can_read_is_refused_before_the_first_step() -> None:
         observation_space = gym.spaces.Text(9)
         action_space = gym.spaces.Discrete(2)
 
-    gym.register("Words-v0", Words)
+    gym.register("Words-v0", lambda **kwargs: Words())
     try:
         register_task(Task("words", ("Words-v0",), MOVES[:2], ".", observe))
         with pytest.raises(UserError, match=r"task 'words'.*Text.*Task\.observer"):
@@ -315,6 +315,7 @@ def test_symbols_are_never_cast(value: float) -> None:
 
 def test_old_names_work_and_say_the_new_ones() -> None:
     truth: dict[str, Any] = {"agent_row": 1}
+    task: Task
     old: dict[str, Any] = {
         "look": lambda env: View(task, bytes([env.unwrapped.s]), "old"),
         "scene": lambda view: truth,

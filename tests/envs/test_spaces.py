@@ -13,6 +13,7 @@ from lvlm2p.envs.spaces import SpaceReader
 
 PIXELS = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
 TWO_FLOATS = spaces.Box(-np.inf, np.inf, (2,), np.float64)
+BOOL: Any = np.bool_
 
 
 @pytest.mark.parametrize(
@@ -21,7 +22,7 @@ TWO_FLOATS = spaces.Box(-np.inf, np.inf, (2,), np.float64)
         (spaces.Box(-1, 1, (3,), np.float32), np.array([0.25, -1, 1]), "vector", [0.25, -1, 1]),
         (TWO_FLOATS, np.array([1e-9, -3.5e5]), "vector", [1e-9, -3.5e5]),
         (spaces.Box(0, 1, (2, 2), np.float32), np.eye(2), "vector", [1, 0, 0, 1]),
-        (spaces.Box(0, 1, (2,), np.bool_), np.array([True, False]), "vector", [1, 0]),
+        (spaces.Box(0, 1, (2,), BOOL), np.array([True, False]), "vector", [1, 0]),
         (spaces.Box(-9, 9, (2,), np.int64), np.array([-9, 4]), "vector", [-9, 4]),
         (spaces.Box(0, 255, (2, 3, 4), np.uint8), PIXELS, "image", PIXELS),
         (spaces.Box(0, 255, (2, 3, 1), np.uint8), PIXELS[..., :1], "image", PIXELS[..., :1]),

@@ -15,7 +15,8 @@ from lvlm2p.student.training.metrics import read_metrics
 from lvlm2p.teachers import load_teacher
 from lvlm2p.teachers.evaluation.acting import act
 from lvlm2p.teachers.evaluation.questions import Questioner
-from lvlm2p.teachers.labelling.run import LabelConfig, label_states
+from lvlm2p.teachers.labelling.config import LabelConfig
+from lvlm2p.teachers.labelling.run import label_states
 
 pytestmark = pytest.mark.usefixtures("own_registry")
 

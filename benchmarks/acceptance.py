@@ -1,9 +1,10 @@
 """Students with and without a teacher on the environments of docs/performance.md, five seeds each.
 
-    python benchmarks/acceptance.py [NAME ...] [--seeds 5] [--out runs/acceptance]
+    python benchmarks/acceptance.py [NAME ...] [--seeds 5] [--out runs/acceptance] [--verdicts]
 
 Each row is one command line, printed before it runs. A run that is already there is not repeated.
-Beside the student stands its teacher, acting on the same 500 episodes.
+Beside the student stands its teacher, acting on the same 500 episodes. --verdicts runs the rows of
+VERDICTS alone and writes what `lvlm2p evaluate` quotes: teachers/evaluation/benchmark.json.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,11 @@ ROWS: dict[str, tuple[list[str], float | None]] = {
 }
 
 
+VERDICTS = ("door-expert", "door-worse", "door-bad", "door-poor")
+"""Teachers of less and less success; their students' figures stand in verdicts."""
+ALONE = "door-none"
+
+
 def command(name: str, seed: int, folder: Path) -> list[str]:
     flags = [flag.format(seed=seed) for flag in ROWS[name][0]]
     return [
@@ -73,8 +80,8 @@ def run(name: str, seed: int, out: Path) -> dict[str, Any]:
     return result
 
 
-def teachers_own(folder: Path) -> str:
-    """How often the run's teacher succeeds where its student was measured; "" without one."""
+def teachers_own(folder: Path) -> float | None:
+    """How often the run's teacher succeeds where its student was measured; None without one."""
     import yaml
 
     from lvlm2p.student import TrainConfig
@@ -82,9 +89,33 @@ def teachers_own(folder: Path) -> str:
 
     config = TrainConfig.model_validate(yaml.safe_load((folder / "config.yaml").read_text()))
     if config.teacher == "none":
-        return ""
+        return None
     policy = Advised(config.load_teacher(config.teacher), config.seed, threading.Event())
-    return f"{evaluate(policy, config.env, EPISODES, FINAL_SEED + config.seed).success:.3f}"
+    return evaluate(policy, config.env, EPISODES, FINAL_SEED + config.seed).success
+
+
+def write_verdicts(success: dict[str, list[float]], own: dict[str, list[float]]) -> None:
+    """Write benchmark.json from the students' and the teachers' own success, by row and seed."""
+    from lvlm2p.teachers.evaluation.benchmark import FILE, Benchmark, Taught
+    from lvlm2p.teachers.files import write_atomically
+
+    def span(name: str) -> tuple[float, float]:
+        return round(min(success[name]), 3), round(max(success[name]), 3)
+
+    taught = [
+        Taught(teacher=round(sum(own[name]) / len(own[name]), 3), students=span(name))
+        for name in VERDICTS
+    ]
+    figures = Benchmark(
+        command="python benchmarks/acceptance.py --verdicts",
+        date=datetime.now(UTC).date().isoformat(),
+        env=DOOR[1],
+        frames=int(DOOR[3]),
+        seeds=len(success[ALONE]),
+        alone=span(ALONE),
+        taught=tuple(taught),
+    )
+    write_atomically(FILE, figures.model_dump_json(indent=1) + "\n")
 
 
 def main() -> int:
@@ -92,16 +123,20 @@ def main() -> int:
     parser.add_argument("names", nargs="*", default=list(ROWS), metavar="NAME")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("runs/acceptance"))
+    parser.add_argument("--verdicts", action="store_true")
     options = parser.parse_args()
+    names = [*VERDICTS, ALONE] if options.verdicts else options.names
     options.out.mkdir(parents=True, exist_ok=True)
     print(
         "| run | greedy success, seeds 0.. | the teacher's own | frames to training return 0.8 "
         "| states asked about |\n|---|---|---|---|---|"
     )
     good = True
-    for name in options.names:
+    successes: dict[str, list[float]] = {}
+    own: dict[str, list[float]] = {}
+    for name in names:
         results = [run(name, seed, options.out) for seed in range(options.seeds)]
-        success = [result["evaluation"]["success"] for result in results]
+        success = successes[name] = [result["evaluation"]["success"] for result in results]
         frames = " ".join(str(result["frames_to_0.8"] or "-") for result in results)
         labels = [result["labels"]["asked"] + result["labels"]["cached"] for result in results]
         asked = f"{sum(labels) / len(labels):,.0f}"
@@ -112,8 +147,12 @@ def main() -> int:
             good = good and enough
             verdict = f" ({'at least' if enough else 'NOT'} {wanted} in 4 of 5)"
         shown = " ".join(f"{value:.3f}" for value in success)
-        own = " ".join(teachers_own(options.out / f"{name}-{s}") for s in range(options.seeds))
-        print(f"| {name} | {shown}{verdict} | {own} | {frames} | {asked} |", flush=True)
+        acting = [teachers_own(options.out / f"{name}-{seed}") for seed in range(options.seeds)]
+        own[name] = [value for value in acting if value is not None]
+        theirs = " ".join(f"{value:.3f}" for value in own[name])
+        print(f"| {name} | {shown}{verdict} | {theirs} | {frames} | {asked} |", flush=True)
+    if options.verdicts:
+        write_verdicts(successes, own)
     return 0 if good else 1
 
 

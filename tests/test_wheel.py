@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import foreign
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -53,6 +55,9 @@ def test_wheel_trains_with_these_dependencies(tmp_path: Path) -> None:
     )
     Path(site.strip(), "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     train_in(python, tmp_path)
+    research = tmp_path / "research"
+    research.mkdir()
+    foreign.check(research, lambda *argv: call(python, *argv, cwd=research))
 
 
 @pytest.mark.slow

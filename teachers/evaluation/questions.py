@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from lvlm2p.envs import View
 from lvlm2p.teachers.label import Answer
-from lvlm2p.teachers.teacher import Teacher
+from lvlm2p.teachers.teacher import Teacher, checked_answers
 
 Tick = Callable[[int, int], None]
 """Told (done, total) as answers come."""
@@ -28,7 +28,7 @@ class Questioner:
         """The answers, in the order of ``views``; only new ones are put to the teacher."""
         fresh = {view.key: view for view in views if view.key not in self.answers}
         batch = list(fresh.values())
-        for done, (index, answer) in enumerate(self.teacher.ask(batch), start=1):
+        for done, (index, answer) in enumerate(checked_answers(self.teacher, batch), start=1):
             self.answers[batch[index].key] = answer
             if tick:
                 tick(done, len(batch))

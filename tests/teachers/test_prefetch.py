@@ -22,6 +22,7 @@ from lvlm2p.teachers import (
     StoreError,
     TeacherError,
 )
+from lvlm2p.teachers.evaluation.questions import Questioner
 from tests.support.store import FakeTeacher, failing, states
 
 ROOT = Path(__file__).parents[2]
@@ -239,6 +240,8 @@ def test_a_broken_contract_is_a_sentence_in_the_callers_thread(
             assert caught.value.exit_code == 3
     with pytest.raises(TeacherError, match=sentence):
         odd(script).label(states(3))
+    with pytest.raises(TeacherError, match=sentence):
+        Questioner(odd(script)).ask(states(3))
 
 
 @pytest.mark.parametrize("death", DEATHS, ids=lambda death: type(death).__name__)

@@ -13,7 +13,7 @@ import pytest
 from lvlm2p import cli
 from lvlm2p.envs import View
 from lvlm2p.teachers import Answer, Budget, Counts, LabelStore, StoredTeacher, Usage, evaluation
-from lvlm2p.teachers.errors import RunError
+from lvlm2p.teachers.errors import RunError, UserError
 from lvlm2p.teachers.label import add_usd
 from lvlm2p.teachers.options import TeacherOptions
 from tests.support.store import FakeTeacher, states
@@ -105,19 +105,12 @@ def test_all_teachers_of_an_evaluation_share_one_budget(
 ) -> None:
     budgets: list[Budget | None] = []
 
-    class Nothing:
-        def as_json(self) -> dict[str, Any]:
-            return {}
-
-        def summary(self) -> str:
-            return ""
-
-    def look(config: Any, load: Any) -> Nothing:
+    def look(config: Any, load: Any) -> None:
         budgets.extend(load(name, sample=n).budget for n in (0, 1) for name in config.teacher)
-        return Nothing()
+        raise UserError("enough seen")
 
     monkeypatch.setattr(evaluation, "evaluate", look)
     command = ["evaluate", "--teacher", "expert", "random", "--env", "MiniGrid-LavaGapS5-v0"]
-    assert cli.main([*command, "--store", str(tmp_path), "--budget-calls", "5"]) == 0
+    assert cli.main([*command, "--store", str(tmp_path), "--budget-calls", "5"]) == 2
     assert len(budgets) == 4 and isinstance(budgets[0], Budget)
     assert all(budget is budgets[0] for budget in budgets)

@@ -18,9 +18,10 @@ from typing import Any
 
 from lvlm2p.envs import task_named
 from lvlm2p.prompts import AnswerFormat, Message, analysis_json, load_examples, load_prompt
-from lvlm2p.prompts.answer_format import FORMATS
+from lvlm2p.prompts.answer_format import answer_format
 from lvlm2p.teachers.models.hosted.capabilities import price_entry
 
+_STATED = answer_format("stated")
 _OVERHEAD = 4
 """Tokens that frame a message."""
 
@@ -29,7 +30,7 @@ def price_of_1000(
     model: str,
     prompt: str = "two-turn",
     shots: int | None = None,
-    answer: AnswerFormat = FORMATS["stated"],
+    answer: AnswerFormat = _STATED,
     calls: int = 1,
 ) -> float | None:
     """Dollars for 1,000 labels about GoToDoor on 6x6 cells; None: the price is not known.

@@ -56,7 +56,7 @@ class PromptedTeacher(Teacher):
             raise ConfigError(f"teacher {self.name!r}: {error}") from None
 
     def facts(self) -> dict[str, Any]:
-        """What can change an answer, the prompt's words aside."""
+        """What can change an answer, the prompt's text aside."""
         options = self.options
         own = {name: getattr(options, name) for name in self.elicitation.fingerprinted}
         return {

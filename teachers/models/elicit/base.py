@@ -1,4 +1,4 @@
-"""What one way of getting probabilities out of a model consists of: :class:`Elicitation`."""
+"""The interface of an elicitation: a method of getting action probabilities from a model."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ModelCapabilities(Protocol):
 
 
 class Elicitation(ABC):
-    """One way to get a probability for each action out of a model: one value of ``--elicit``.
+    """A method of getting a probability for each action from a model: one value of ``--elicit``.
 
     Attributes:
         answer_format: what is asked for, the schema to send along, and an example's answer.

@@ -2,7 +2,7 @@
 
 An interview knows nothing of networks: it is a generator that yields rounds of requests and is
 sent their replies, so that hosted models (concurrent) and models in this process (batched) are
-asked in exactly the same way.
+asked by the same code.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class Interview:
                 lambda reply: parse_analysis(reply.text),
                 _JSON,
             )
-            answers.append(_in_own_words(reply, analysis))
+            answers.append(_quoted(reply, analysis))
         if self.elicitation.sampled:
             found = yield from self._sampled(conversation, answers)
         else:
@@ -231,7 +231,7 @@ def usable(reply: Reply, parse: Callable[[Reply], T]) -> T:
         raise
 
 
-def _in_own_words(reply: Reply, analysis: Analysis) -> str:
+def _quoted(reply: Reply, analysis: Analysis) -> str:
     """How the model's analysis is quoted to it: verbatim where it is plain JSON, else rewritten.
 
     Long prose would cost tokens in every later turn, and the examples show plain JSON.

@@ -42,7 +42,7 @@ def elicitation_class(name: str) -> type[Elicitation]:
     """The class behind ``name``, imported now.
 
     Raises:
-        KeyError: nobody registered the name.
+        KeyError: the name is not registered.
     """
     kind = _registered[name]
     if isinstance(kind, str):

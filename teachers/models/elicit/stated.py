@@ -68,7 +68,7 @@ _PAIR = re.compile(
 
 
 class Stated(Elicitation):
-    """The model writes a probability for each action (the paper's way)."""
+    """The model writes a probability for each action (as in the paper)."""
 
     answer_format = FORMATS["stated"]
 

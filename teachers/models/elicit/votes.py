@@ -1,4 +1,4 @@
-"""Several independent choices, counted (``--elicit votes``, LLM4Teach's way)."""
+"""Several independent choices, counted (``--elicit votes``, as LLM4Teach does)."""
 
 from __future__ import annotations
 

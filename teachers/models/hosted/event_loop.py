@@ -23,7 +23,7 @@ ASKING, CALL = "lvlm2p asking", "lvlm2p call"
 THREAD = "lvlm2p-asking"
 
 DRAIN_S = 20.0
-"""How long in-flight calls are waited for, when nobody needs them any more and at the very end."""
+"""How long in-flight calls are waited for, when their replies are not needed any more and at exit."""
 
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
@@ -58,7 +58,7 @@ def _running_loop() -> asyncio.AbstractEventLoop:
     with _lock:
         if _loop is None or _owner != os.getpid():  # a forked child has the loop, not the thread
             _loop = asyncio.new_event_loop()
-            # litellm words each request in a thread: one after another they cost less, and leave
+            # litellm builds each request in a thread: one after another they cost less, and leave
             # one by one, than all at once
             _loop.set_default_executor(ThreadPoolExecutor(1, thread_name_prefix="lvlm2p-wording"))
             _owner = os.getpid()
@@ -73,7 +73,7 @@ def _close(loop: asyncio.AbstractEventLoop, owner: int) -> None:
         return
     try:
         asyncio.run_coroutine_threadsafe(_disconnect(), loop).result(timeout=DRAIN_S + 2)
-    except (Exception, KeyboardInterrupt):  # the process is ending: nobody is left to be told
+    except (Exception, KeyboardInterrupt):  # the process is ending: there is no caller left to tell
         return
     finally:
         loop.call_soon_threadsafe(loop.stop)

@@ -53,7 +53,7 @@ class Interviewer:
                 awaited -= 1
                 yield result
         finally:
-            if awaited:  # nobody listens any more
+            if awaited:  # the caller has stopped iterating
                 job.cancel()
                 event_loop.drain(self.caller.settled())
 

@@ -195,7 +195,7 @@ def _alternatives(choice: Any) -> Mapping[str, float]:
 
 
 def _refusal(message: Any) -> str | None:
-    """In what words the model declined: OpenAI's field, which litellm puts elsewhere."""
+    """The text with which the model declined: OpenAI's field, which litellm puts elsewhere."""
     elsewhere = getattr(message, "provider_specific_fields", None)
     moved = elsewhere.get("refusal") if isinstance(elsewhere, dict) else None
     refused: str | None = getattr(message, "refusal", None) or moved

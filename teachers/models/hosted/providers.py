@@ -178,7 +178,7 @@ def served_models(name: str, url: str, key_file: Path | None = None) -> list[str
 def _ask_models(name: str, url: str, key: str | None) -> list[str] | None:
     """What the server at ``url`` serves; None: it refuses the key, or that there is none."""
     request = urllib.request.Request(f"{url}/models", headers={"Accept": "application/json"})
-    if key is not None:  # which must not follow a redirect to somebody else
+    if key is not None:  # which must not follow a redirect to another host
         request.add_unredirected_header("Authorization", f"Bearer {key}")
     # No proxy where the address is this machine's own.
     handlers = [urllib.request.ProxyHandler({})] if _is_here(url) else []

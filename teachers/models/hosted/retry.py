@@ -41,7 +41,7 @@ class Caller:
     """Gets replies. Lives in one event loop.
 
     A provider is *down* when many calls in a row have failed, whoever made them. Then one call at
-    a time finds out whether it is back, and the others wait; that uses up nobody's retries. Once it
+    a time finds out whether it is back, and the others wait; that uses up no retries. Once it
     was down for too long each request is sent just once, so that the end is soon reached.
 
     Attributes:
@@ -185,7 +185,7 @@ class Caller:
     def _ended(self, call: asyncio.Task[Reply]) -> None:
         self.calls.discard(call)
         if not call.cancelled():
-            call.exception()  # looked at, so that one nobody waits for is not reported as lost
+            call.exception()  # looked at, so that asyncio does not report it as never retrieved
 
     def _no_key_left(self) -> str:
         reasons = [key.disabled_reason for key in self.limiter.keys if key.disabled_reason]

@@ -40,7 +40,7 @@ TINY = "tiny-vl"
 
 FIRST_TOKEN_S, TOKENS_PER_S = 1.5, 60.0
 """What a hosted model's reply takes, roughly: seconds until it begins, tokens a second from then
-on. Only for what is said before anybody was asked; measured times take its place."""
+on. Only for the estimate before the first call; measured times take its place."""
 
 
 class ChatTeacher(PromptedTeacher):
@@ -58,7 +58,7 @@ class ChatTeacher(PromptedTeacher):
 
     @classmethod
     def build(cls, name: str, options: ChatOptions, context: Context) -> ChatTeacher:
-        """See :mod:`lvlm2p.teachers.plugin`. Nobody is called and no key is needed yet.
+        """See :mod:`lvlm2p.teachers.plugin`. Nothing is asked and no key is needed yet.
 
         Raises:
             ConfigError: what was asked for is not available on this model.
@@ -268,7 +268,7 @@ class ChatTeacher(PromptedTeacher):
 
 
 def _status(name: str) -> Status:
-    """A provider's or a local server's row. Asks the local server what it serves; nobody else."""
+    """A provider's or a local server's row. Only a local server is contacted, and asked what it serves."""
     if name not in PROVIDERS:
         note = "any other model, with its provider's key: litellm:<provider/model>"
         able = Capabilities().elicitations

@@ -75,7 +75,7 @@ def _said(text: str) -> str:
 
 
 def _session() -> aiohttp.ClientSession:
-    """The running loop's connections: as many as there are calls under way."""
+    """The running loop's connections: as many as there are calls in flight."""
     loop = asyncio.get_running_loop()
     if loop not in _sessions:
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_S)

@@ -15,10 +15,10 @@ from lvlm2p.teachers.models.messages import Finish, Reply, Request
 
 
 class Session:
-    """A batch of conversations, and the model's memory of them (its KV cache).
+    """A batch of conversations, and the model's KV cache of them.
 
-    A later question that begins with all that was said before continues from that memory, which
-    is exact: only its own words are read. Anything else starts afresh.
+    A later question that begins with all that was said before continues from that cache, which
+    is exact: only its own tokens are read. Anything else starts anew.
     """
 
     def __init__(self, local: LocalModel) -> None:
@@ -29,7 +29,7 @@ class Session:
         """What each row has read and written."""
         self._ids: Any = None
         self._mask: Any = None
-        self._memory: Any = None
+        self._kv_cache: Any = None
 
     def replies(
         self,
@@ -73,7 +73,7 @@ class Session:
         texts = local.encoder.tokenizer.batch_decode(
             [row[:n] for row, n in zip(new, written, strict=True)], skip_special_tokens=False
         )
-        self._remember(inputs, out, written, texts)
+        self._keep_cache(inputs, out, written, texts)
         chances = out.logits[0].float().log_softmax(-1) if letters else None
         replies = []
         for row, text in enumerate(texts):
@@ -99,26 +99,26 @@ class Session:
         more = encoder.tokenizer(rests, return_tensors="pt", padding=True, add_special_tokens=False)
         ids = torch.cat([self._ids, more["input_ids"].to(device)], 1)
         mask = torch.cat([self._mask, more["attention_mask"].to(device)], 1)
-        inputs = {"input_ids": ids, "attention_mask": mask, "past_key_values": self._memory}
+        inputs = {"input_ids": ids, "attention_mask": mask, "past_key_values": self._kv_cache}
         inputs["mm_token_type_ids"] = encoder.kinds(ids)
         return inputs, more["attention_mask"].sum(1).tolist()
 
     def _rests(self, texts: Sequence[str]) -> list[str] | None:
         """What each row has not read yet; None where one of them does not continue."""
-        if self._memory is None or len(texts) != len(self._texts):
+        if self._kv_cache is None or len(texts) != len(self._texts):
             return None
         if not all(text.startswith(said) for text, said in zip(texts, self._texts, strict=True)):
             return None
         return [text[len(said) :] for text, said in zip(texts, self._texts, strict=True)]
 
-    def _remember(
+    def _keep_cache(
         self, inputs: dict[str, Any], out: Any, written: Sequence[int], texts: Sequence[str]
     ) -> None:
         """Keep what was read and written; what follows a row's end is masked."""
         import torch
 
         self._texts = [prompt + text for prompt, text in zip(self._prompts, texts, strict=True)]
-        self._ids, self._memory = out.sequences, out.past_key_values
+        self._ids, self._kv_cache = out.sequences, out.past_key_values
         steps = out.sequences.shape[1] - inputs["input_ids"].shape[1]
         counts = torch.tensor(written, device=self.local.device)[:, None]
         kept = torch.arange(steps, device=self.local.device)[None, :] < counts

@@ -1,6 +1,6 @@
 """From messages to a model's input tensors: chat template, pictures, left padding.
 
-Two ways in. Qwen-VL's own (:class:`QwenEncoder`) does what its processor does, picture by picture
+There are two. Qwen-VL's own (:class:`QwenEncoder`) does what its processor does, picture by picture
 so that those seen before are not processed again, and works where torchvision is missing: there
 ``AutoProcessor`` fails, since Qwen's video processor needs it. Every other architecture goes
 through its ``AutoProcessor`` (:class:`ProcessorEncoder`).

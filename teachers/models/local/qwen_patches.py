@@ -1,4 +1,4 @@
-"""Qwen-VL's way from a picture to patches, without the detours that cost a small model most.
+"""Qwen-VL's patches of a picture, without the steps that cost a small model most.
 
 Same numbers as transformers' own, but for the order in which a product's terms are summed.
 """

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -180,6 +182,23 @@ def test_it_counts_in_fingerprint_price_and_calls(view: View) -> None:
     for kind, temperature in {"ranking": 0.0, "rankings": None}.items():
         served = load_teacher("qwen-vl-local", options={**local, "elicit": kind})
         assert served.temperature == temperature  # type: ignore[attr-defined]
+
+
+def test_the_elicitation_in_the_documentation_works(
+    httpserver: HTTPServer, view: View, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "docs" / "prompts.md").read_text("utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)```$", text, re.MULTILINE | re.DOTALL)
+    (tmp_path / "documented_elicitation.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("documented_elicitation")
+    said = openai_body('{"best":"left","second":"done"}')
+    script = Script(httpserver, OPENAI, [openai_body(CHOICE), said])
+    label = ask(httpserver, view, elicit="best-two")
+    assert isinstance(label, Label)
+    assert label.probabilities == {"left": 0.75, "right": 0.0, "forward": 0.0, "done": 0.25}
+    example = script.requests[0]["messages"][2]["content"]
+    assert json.loads(example).keys() == {"best", "second"}
 
 
 # ---------------------------------------------------------------- what is refused

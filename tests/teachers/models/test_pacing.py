@@ -13,6 +13,7 @@ from lvlm2p.envs import task_named
 from lvlm2p.prompts.answer_format import FORMATS
 from lvlm2p.teachers import load_teacher
 from lvlm2p.teachers.label import Usage
+from lvlm2p.teachers.models.hosted import retry
 from lvlm2p.teachers.models.hosted.capabilities import capabilities_of
 from lvlm2p.teachers.models.hosted.prices import price_of_1000, tokens_of_label
 from lvlm2p.teachers.models.hosted.provider_errors import ProviderError
@@ -167,6 +168,18 @@ def test_a_429_counts_less_than_other_faults() -> None:
         return calls
 
     assert run(story()) == 6
+
+
+def test_pauses_double_up_to_a_minute_unless_the_provider_says_how_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("random.uniform", lambda low, high: high)
+    broken = ProviderError("unavailable", "broken")
+    pauses = [retry._pause(broken, attempt) for attempt in (0, 1, 2, 5, 6, 7, 8, 10**6)]
+    assert pauses == [0.5, 1, 2, 16, 32, 60, 60, 60]
+    assert retry._pause(ProviderError("unavailable", "busy", wait=7.0), 3) == 7
+    assert retry._pause(ProviderError("rate_limited", "busy", wait=7.0), 3) == 0, "the key pauses"
+    assert retry._pause(ProviderError("rejected", "no", scope="credential"), 3) == 0
 
 
 class Shelf:

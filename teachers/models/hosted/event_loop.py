@@ -23,7 +23,7 @@ ASKING, CALL = "lvlm2p asking", "lvlm2p call"
 THREAD = "lvlm2p-asking"
 
 DRAIN_S = 20.0
-"""How long in-flight calls are waited for, when their replies are not needed any more and at exit."""
+"""How long in-flight calls are waited for, once their replies are not needed, and at exit."""
 
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None

@@ -268,7 +268,7 @@ class ChatTeacher(PromptedTeacher):
 
 
 def _status(name: str) -> Status:
-    """A provider's or a local server's row. Only a local server is contacted, and asked what it serves."""
+    """The row of a provider or of a local server, which is asked what it serves."""
     if name not in PROVIDERS:
         note = "any other model, with its provider's key: litellm:<provider/model>"
         able = Capabilities().elicitations

@@ -164,7 +164,8 @@ def _train(run: Run, metrics: Metrics, bar: Progress, stop: threading.Event) -> 
         metrics.write(row)
         if run.book is not None and run.book.spent is not None and not unguided:
             unguided = True
-            bar.say(f"{run.book.spent}: where there is no label yet, the run goes on unguided")
+            spent = run.book.spent
+            bar.say(f"{spent}: the run continues without distillation on unlabelled states")
         bar.update(row, run.counts if run.teacher is not None else None)
         run.mark()
         if config.checkpoint_every and run.frames >= next_save:

@@ -164,8 +164,7 @@ def _train(run: Run, metrics: Metrics, bar: Progress, stop: threading.Event) -> 
         metrics.write(row)
         if run.book is not None and run.book.spent is not None and not unguided:
             unguided = True
-            spent = run.book.spent
-            bar.say(f"{spent}: the run continues without distillation on unlabelled states")
+            bar.say(f"{run.book.spent}: continuing without distillation on unlabelled states")
         bar.update(row, run.counts if run.teacher is not None else None)
         run.mark()
         if config.checkpoint_every and run.frames >= next_save:

@@ -146,7 +146,7 @@ def test_a_spent_budget_is_said_and_training_goes_on(tmp_path: Path) -> None:
         assert code == 0 and sum(asked(server).values()) == 9
     said = " ".join(said.split())
     assert said.count("the budget of 9 calls is spent") == 1
-    assert "continues without distillation on unlabelled states" in said
+    assert "continuing without distillation on unlabelled states" in said
     assert "frames/s" not in said
     labels = json.loads(told.splitlines()[-1])["labels"]
     assert labels["missing"] > 0 and 1 <= labels["asked"] <= 4

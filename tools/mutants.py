@@ -193,19 +193,19 @@ def _first_failure(printed: str) -> str:
     return "pytest failed"
 
 
-def check_unbroken(tests: Sequence[str], trees: queue.Queue[Path]) -> None:
+def check_unbroken(test: str, trees: queue.Queue[Path]) -> None:
     """A test that fails anyway catches nothing.
 
     Raises:
-        SystemExit: one does.
+        SystemExit: it does.
     """
     tree = trees.get()
     try:
-        status, printed = run_tests(tree, tests)
+        status, printed = run_tests(tree, [test])
     finally:
         trees.put(tree)
     if status != PASSED:
-        raise SystemExit(f"without any mutation {' '.join(tests)} fails:\n{printed[-3000:]}")
+        raise SystemExit(f"without any mutation {test} fails:\n{printed[-3000:]}")
 
 
 def try_all(mutants: Sequence[Mutant], jobs: int) -> list[Outcome]:
@@ -216,8 +216,9 @@ def try_all(mutants: Sequence[Mutant], jobs: int) -> list[Outcome]:
         for number in range(jobs):
             trees.put(copy_of_tree(Path(folder) / str(number)))
         with ThreadPoolExecutor(jobs) as pool:
-            groups = dict.fromkeys(mutant.tests for mutant in mutants)
-            list(pool.map(check_unbroken, groups, [trees] * len(groups)))
+            tests = list(dict.fromkeys(test for mutant in mutants for test in mutant.tests))
+            list(pool.map(check_unbroken, tests, [trees] * len(tests)))
+            print(f"unbroken, all {len(tests)} test files pass", flush=True)
             waiting = [pool.submit(attempt, mutant, trees) for mutant in mutants]
             for done in as_completed(waiting):
                 outcome = done.result()

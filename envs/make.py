@@ -52,11 +52,11 @@ def view_of(env: gym.Env[Any, Any], task: Task | None = None) -> View:
         UserError: the environment was never reset, it is not known which task it belongs to, or
             the task has an observer and :func:`make_env` did not make the environment.
     """
-    from lvlm2p.envs.observers import observe, observer_in
+    from lvlm2p.envs.observers import observe, observed
 
-    observer = observer_in(env, task)
-    if observer is not None:
-        return observer.view()
+    wrapper = observed(env, task)
+    if wrapper is not None:
+        return wrapper.view()
     if task is None:
         spec = env.unwrapped.spec
         if spec is None:

@@ -109,6 +109,7 @@ class ObservedEnv(gym.Wrapper[Any, Any, Any, Any]):
     def __init__(self, env: gym.Env[Any, Any], task: Task, observer: Observer) -> None:
         super().__init__(env)
         self.task, self.observer = task, observer
+        self._started = False
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -116,6 +117,7 @@ class ObservedEnv(gym.Wrapper[Any, Any, Any, Any]):
         """A new episode."""
         observation, info = self.env.reset(seed=seed, options=options)
         self.observer.reset(observation)
+        self._started = True
         return observation, info
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
@@ -123,6 +125,16 @@ class ObservedEnv(gym.Wrapper[Any, Any, Any, Any]):
         result = self.env.step(action)
         self.observer.step(int(action), result[0])
         return result
+
+    def view(self) -> View:
+        """What a teacher sees now.
+
+        Raises:
+            UserError: the environment was never reset.
+        """
+        if not self._started:
+            raise UserError("this environment has no state yet: call reset() before view_of().")
+        return self.observer.view()
 
 
 def observe(env: gym.Env[Any, Any], task: Task) -> View:
@@ -139,10 +151,10 @@ def observe(env: gym.Env[Any, Any], task: Task) -> View:
     return task.observe(env, task)
 
 
-def observer_in(env: gym.Env[Any, Any], task: Task | None) -> Observer | None:
-    """The observer (of ``task``) that watches ``env``, below whatever wraps it; None: nobody."""
+def observed(env: gym.Env[Any, Any], task: Task | None) -> ObservedEnv | None:
+    """The wrapper of ``env`` whose observer (of ``task``) is told of all steps, if there is one."""
     while isinstance(env, gym.Wrapper):
         if isinstance(env, ObservedEnv) and task in (None, env.task):
-            return env.observer
+            return env
         env = env.env
     return None

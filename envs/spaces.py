@@ -6,6 +6,7 @@ cast that loses values would train a student on nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -63,6 +64,21 @@ class ObservationSpace:
             return len(self.shape) == 1 and self.dtype == np.float32
         last = range(1, MOST_CHANNELS + 1) if self.kind == "image" else (3,)
         return len(self.shape) == 3 and self.shape[2] in last and self.dtype == np.uint8
+
+    def stack(self, rows: Sequence[NDArray[Any]], whose: str) -> NDArray[Any]:
+        """N observations as one array (N, *shape).
+
+        Raises:
+            UserError: one is not of this shape and type; ``whose`` says who gave it.
+        """
+        if not rows:
+            return np.empty((0, *self.shape), self.dtype)
+        try:
+            values = np.array(rows)
+        except ValueError:  # they are of several shapes, so one is wrong
+            values = np.array([self.check(row, whose) for row in rows])
+        self.check(values[0], whose)
+        return values
 
     def check(self, values: NDArray[Any], whose: str) -> NDArray[Any]:
         """``values`` as they are, one observation of this shape and type.

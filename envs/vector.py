@@ -193,11 +193,9 @@ class VectorEnv:
 
     def _observe(self, which: Sequence[int]) -> Observation:
         observers = [self._observers[i] for i in which]
-        values = np.empty((len(observers), *self.space.shape), self.space.dtype)
-        for row, observer in zip(values, observers, strict=True):
-            row[...] = self.space.check(observer.values, self.env_id)
+        values = [observer.values for observer in observers]
         return Observation(
-            values=values,
+            values=self.space.stack(values, f"an observer of {self.env_id}"),
             carrying=np.array([observer.carrying for observer in observers], np.uint8).reshape(
                 -1, 2
             ),

@@ -58,7 +58,7 @@ class KeptGrid:
         self.memory = memory
         self.static = type(base) in STATIC
         self.cells = b""
-        self.carried = (0, 0)
+        self.carrying = (0, 0)
         self._agent = 0
         self._pose: tuple[int, int, int] = (0, 0, 0)
 
@@ -66,7 +66,7 @@ class KeptGrid:
         """After a reset, or a step that may have changed the grid: encode all of it."""
         base = self.base
         self.cells = encode_cells(base.grid)
-        self.carried = carried_by(base)
+        self.carrying = carried_by(base)
         self.memory[:] = self.cells
         self._place()
 
@@ -86,7 +86,7 @@ class KeptGrid:
         obj = base.grid.get(x, y)
         at = 3 * int(x * base.grid.height + y)
         ahead = EMPTY_CELL if obj is None else bytes(obj.encode())
-        return ahead != self.cells[at : at + 3] or carried_by(base) != self.carried
+        return ahead != self.cells[at : at + 3] or carried_by(base) != self.carrying
 
     def _place(self) -> None:
         base = self.base
@@ -95,14 +95,14 @@ class KeptGrid:
         self._agent = at = 3 * int(x * base.grid.height + y)
         self.memory[at : at + 3] = AGENT_CELLS[base.agent_dir]
 
-    def view(self, task: Task) -> View:
+    def kept_view(self, task: Task) -> View:
         """What :func:`observe_minigrid` gives, without encoding anything again."""
-        grid, carried = self.base.grid, self.carried
+        grid, carried = self.base.grid, self.carrying
         state = join_state(grid.width, grid.height, self.cells, *self._pose, carried)
         return View(task, state, self.base.mission, in_words(carried))
 
 
-class MiniGridObserver:
+class MiniGridObserver(KeptGrid):
     """The observer of MiniGrid's environments: the student sees the whole grid.
 
     It reads the environment itself, not the observations that it is told of. ``Task.observe`` is
@@ -115,35 +115,30 @@ class MiniGridObserver:
         memory = bytearray(3 * base.width * base.height)
         self._env, self._task = env, task
         self._own = None if task.observe is observe_minigrid else task.observe
-        self._kept = KeptGrid(base, memory, partial=self._own is not None)
+        super().__init__(base, memory, partial=self._own is not None)
         self.space = ObservationSpace("grid", shape, np.dtype(np.uint8), has_agent=True)
         self.values: NDArray[Any] = np.frombuffer(memory, np.uint8).reshape(shape)
 
     def reset(self, observation: Any = None) -> None:
         """An episode begins."""
-        self._kept.encode()
+        self.encode()
 
     def step(self, action: int, observation: Any = None) -> None:
         """It goes on."""
-        self._kept.follow(action)
+        self.follow(action)
 
     def view(self) -> View:
         """What a teacher sees now."""
         if self._own is not None:
             return self._own(self._env, self._task)
-        return self._kept.view(self._task)
-
-    @property
-    def carrying(self) -> tuple[int, int]:
-        """Object and colour of what is carried; (0, 0): nothing."""
-        return self._kept.carried
+        return self.kept_view(self._task)
 
     @property
     def mission(self) -> str:
         """What the student reads: the teacher's mission, where the task words its own."""
         if self._own is not None:
             return self.view().mission
-        mission: str = self._kept.base.mission
+        mission: str = self.base.mission
         return mission
 
 

@@ -160,6 +160,8 @@ def test_a_view_may_depend_on_what_was_seen_earlier() -> None:
 def test_an_observer_is_found_below_other_wrappers() -> None:
     lake()
     env = gym.wrappers.TimeLimit(make_env(LAKE, is_slippery=False), 9)
+    with pytest.raises(UserError, match="call reset"):
+        view_of(env)
     env.reset(seed=0)
     env.step(DOWN)
     assert view_of(env).state == b"\x00\x04@\x04"
@@ -226,7 +228,7 @@ def test_an_observer_must_keep_to_its_space(values: Any) -> None:
             return values
 
     lake(Wrong)
-    with pytest.raises(UserError, match=r"FrozenLake-v1 gave an observation of shape"):
+    with pytest.raises(UserError, match="FrozenLake-v1 gave an observation of shape"):
         VectorEnv(LAKE, 1, 0).reset()
 
 

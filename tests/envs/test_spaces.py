@@ -119,6 +119,19 @@ def test_an_observation_that_is_not_of_its_space_is_refused() -> None:
     assert small(np.array([0.5])).tolist() == [0.5]  # wrongly declared, and kept all the same
 
 
+def test_observations_side_by_side_must_all_be_of_the_space() -> None:
+    space = ObservationSpace("vector", (2,), np.dtype(np.float32))
+    good = np.array([1, 2], np.float32)
+    assert space.stack([], "it").shape == (0, 2)
+    stacked = space.stack([good, good + 2], "it")
+    good[:] = 0
+    assert stacked.tolist() == [[1, 2], [3, 4]] and stacked.dtype == np.float32
+    for wrong in (good.astype(np.float64), np.zeros(3, np.float32), np.zeros((1, 2), np.float32)):
+        for rows in ([good, wrong], [wrong, good], [wrong, wrong]):
+            with pytest.raises(UserError, match="it gave an observation of shape"):
+                space.stack(rows, "it")
+
+
 @pytest.mark.parametrize(
     ("kind", "shape", "dtype"),
     [

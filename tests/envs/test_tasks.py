@@ -225,6 +225,21 @@ def test_the_how_to_registers_a_task_that_works(own_registry: None) -> None:
     assert [view.mission for view in vector.views()] == step.obs.mission
 
 
+def test_the_how_tos_observer_is_one(own_registry: None) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text()
+    code = re.findall(r"```python\n(.*?)```", text, re.S)[1]
+    names: dict[str, Any] = {"__name__": "pole"}
+    exec(compile(code, "docs/tasks.md", "exec"), names)  # noqa: S102  (our own documentation)
+    actions = (Action("left", 0, "push left"), Action("right", 1, "push right"))
+    register_task(Task("pole", ("CartPole-v1",), actions, "Balance.", observer=names["LastTwo"]))
+    vector = VectorEnv("CartPole-v1", 1, 0)
+    first = vector.reset().values[0]
+    second = vector.step([1]).obs.values[0]
+    assert first[:4].tolist() == first[4:].tolist() == second[:4].tolist()
+    assert second[:4].tolist() != second[4:].tolist()
+    assert vector.views()[0].state == second.tobytes()
+
+
 def test_a_task_needs_no_more_than_what_is_seen(own_registry: None) -> None:
     def observe(env: Any, task: Task) -> View:
         return View(task, bytes([env.unwrapped.s]), "go")

@@ -1,4 +1,4 @@
-"""What people are told on stderr while they wait: a progress bar, a sentence."""
+"""Progress bars and messages on stderr."""
 
 from __future__ import annotations
 

@@ -45,8 +45,8 @@ def compare(config: CompareConfig) -> Comparison:
                 )
     rows = measure(groups, metric, config)
     panels = [name for name in wanted if any(group.curves(name) for group in groups)]
-    said = notes(groups, metric, panels)
-    result = Comparison(config.out, metric, config.thresholds, rows, said)
+    limits = notes(groups, metric, panels)
+    result = Comparison(config.out, metric, config.thresholds, rows, limits)
     try:
         config.out.mkdir(parents=True, exist_ok=True)
         draw(groups, panels, config, metric)
@@ -107,32 +107,32 @@ def final(group: Group, config: CompareConfig) -> Final | None:
 
 def notes(groups: Sequence[Group], metric: str, panels: Sequence[str]) -> tuple[str, ...]:
     """What limits the numbers on ``metric`` and the curves in ``panels``, each a sentence."""
-    said = []
+    lines = []
     frames = [list(curve) for group in groups for curve in group.curves(metric)]
     coarsest = max(max(b - a for a, b in pairwise([0, *each])) for each in frames)
-    said.append(f"{metric} is known every {coarsest:,} frames: no count is finer than that.")
+    lines.append(f"{metric} is known every {coarsest:,} frames: no count is finer than that.")
     single = [group.name for group in groups if len(group.runs) == 1]
     if single:
-        said.append(
+        lines.append(
             f"One seed only, so no interval: {', '.join(dict.fromkeys(single))}. "
             "Another seed may do much better or worse."
         )
     if any(1 < len(group.runs) < FEW for group in groups):
-        said.append(f"Intervals from fewer than {FEW} seeds are too narrow: add seeds.")
+        lines.append(f"Intervals from fewer than {FEW} seeds are too narrow: add seeds.")
     unfinished = [str(run.folder) for group in groups for run in group.runs if run.success is None]
     if unfinished:
-        said.append(f"Not ended, or interrupted: {', '.join(unfinished)}.")
+        lines.append(f"Not ended, or interrupted: {', '.join(unfinished)}.")
     for group in groups:
         lengths = {max(curve) for curve in group.curves(metric)}
         apart = [name for name in panels if no_common_frame(group.curves(name))]
         if apart:
-            said.append(
+            lines.append(
                 f"Runs of {group.name} on {group.env} have no frame in common at which "
                 f"{' and '.join(apart)} is known: each is drawn by itself, without mean or band."
             )
         elif len(lengths) > 1:
-            said.append(
+            lines.append(
                 f"Runs of {group.name} on {group.env} differ in length: {min(lengths):,} to "
                 f"{max(lengths):,} frames; their mean curve ends with the shortest."
             )
-    return tuple(said)
+    return tuple(lines)

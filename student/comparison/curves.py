@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Okabe and Ito's, told apart by the colour-blind, too."""
+"""Okabe and Ito's, distinguishable with colour-blindness, too."""
 GREY = "#5f6368"
 """Of the first group without a teacher."""
 LINES = ("-", "--", ":", "-.")
@@ -54,9 +54,9 @@ def draw(
     from matplotlib.figure import Figure
 
     envs = list(dict.fromkeys(group.env for group in groups))
-    looks = _looks(groups)
+    styles = _styles(groups)
     with rc_context(STYLE):
-        size = (5.2 * len(metrics), 3.7 * len(envs) + 0.3 * len(looks) + 0.5)
+        size = (5.2 * len(metrics), 3.7 * len(envs) + 0.3 * len(styles) + 0.5)
         figure = Figure(size, dpi=150, layout="constrained")
         FigureCanvasAgg(figure)
         panels = figure.subplots(len(envs), len(metrics), squeeze=False)
@@ -64,8 +64,8 @@ def draw(
             mine = [group for group in groups if group.env == env]
             for metric, axes in zip(metrics, line, strict=True):
                 for group in mine:
-                    _curve(axes, group, metric, config, looks[group.name])
-                _dress(axes, metric, config.thresholds if metric == measured else ())
+                    _curve(axes, group, metric, config, styles[group.name])
+                _format_axes(axes, metric, config.thresholds if metric == measured else ())
             line[0].set_title(env, loc="left", fontweight="bold", fontsize=11)
         entries: dict[str, Any] = {}
         for axes in panels.flat:
@@ -84,25 +84,25 @@ def draw(
         figure.savefig(config.out / "curves.png")
 
 
-def _looks(groups: Sequence[Group]) -> dict[str, tuple[str, str]]:
+def _styles(groups: Sequence[Group]) -> dict[str, tuple[str, str]]:
     """A colour and a line for each name: the same in every panel."""
-    looks: dict[str, tuple[str, str]] = {}
+    styles: dict[str, tuple[str, str]] = {}
     colors = cycle(COLORS)
     for group in groups:
-        if group.name not in looks:
-            grey = group.runs[0].alone and GREY not in {color for color, _ in looks.values()}
-            line = LINES[len(looks) // (len(COLORS) + 1) % len(LINES)]
-            looks[group.name] = (GREY if grey else next(colors), line)
-    return looks
+        if group.name not in styles:
+            grey = group.runs[0].alone and GREY not in {color for color, _ in styles.values()}
+            line = LINES[len(styles) // (len(COLORS) + 1) % len(LINES)]
+            styles[group.name] = (GREY if grey else next(colors), line)
+    return styles
 
 
 def _curve(
-    axes: Axes, group: Group, metric: str, config: CompareConfig, look: tuple[str, str]
+    axes: Axes, group: Group, metric: str, config: CompareConfig, style: tuple[str, str]
 ) -> None:
     curves = group.curves(metric)
     if not curves:
         return
-    color, line = look
+    color, line = style
     frames, values = aligned(curves)
     n = len(values)
     if not frames:  # no mean, and a group must not vanish
@@ -120,7 +120,7 @@ def _curve(
         axes.fill_between(frames, *interval, color=color, alpha=0.18, lw=0)
 
 
-def _dress(axes: Axes, metric: str, thresholds: Sequence[float]) -> None:
+def _format_axes(axes: Axes, metric: str, thresholds: Sequence[float]) -> None:
     from matplotlib.ticker import FuncFormatter, PercentFormatter
 
     axes.set_xlabel("environment frames")

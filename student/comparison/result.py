@@ -38,7 +38,7 @@ class Final:
 
 @dataclass(frozen=True)
 class GroupResult:
-    """What is said of one group."""
+    """The numbers of one group."""
 
     group: Group
     final: Final | None

@@ -54,7 +54,7 @@ class Metrics:
     """All three, written together."""
 
     def __init__(self, folder: Path, sizes: Mapping[str, int], frames: int) -> None:
-        """``sizes`` as :meth:`sizes` gave them, ``frames``: where the run goes on.
+        """``sizes`` as :meth:`sizes` gave them, ``frames``: where the run continues.
 
         Raises:
             CheckpointError: a file is shorter than it was.

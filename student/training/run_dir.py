@@ -46,7 +46,7 @@ def open_run_dir(config: TrainConfig, teacher: Teacher | None) -> AcquireReturnP
         write_atomically(folder / "versions.json", json.dumps(record, indent=2))
     except FileExistsError:
         raise RunError(
-            f"{folder} exists: choose another --run-dir, or go on there with --resume"
+            f"{folder} exists: choose another --run-dir, or continue there with --resume"
         ) from None
     except OSError as error:
         raise RunError(f"{folder} can't be written: {error.strerror}") from None

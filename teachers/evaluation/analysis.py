@@ -46,22 +46,22 @@ def score_analyses(
     Args:
         labels: (n,)
         views: (n,) the states that they are about.
-        optimal: (n,) 1 where the chosen action was optimal, else 0; None where nobody knows.
+        optimal: (n,) 1 where the chosen action was optimal, else 0; None where there is no planner.
     """
-    told = [
+    described = [
         (index, judge(label.analysis, view))
         for index, (label, view) in enumerate(zip(labels, views, strict=True))
         if label.analysis is not None and view.task.ground_truth is not None
     ]
-    if not told:
+    if not described:
         return None
-    whole = np.array([all(right[f] for f in DECISIVE if f in right) for _, right in told])
+    whole = np.array([all(right[f] for f in DECISIVE if f in right) for _, right in described])
     total = intervals.proportion(whole)
     assert total is not None
-    chosen = None if optimal is None else np.array([optimal[index] for index, _ in told])
+    chosen = None if optimal is None else np.array([optimal[index] for index, _ in described])
     return AnalysisScores(
-        n=len(told),
-        fields=_by_field([right for _, right in told]),
+        n=len(described),
+        fields=_by_field([right for _, right in described]),
         right=total,
         top1_given_right=None if chosen is None else intervals.proportion(chosen[whole]),
         top1_given_wrong=None if chosen is None else intervals.proportion(chosen[~whole]),

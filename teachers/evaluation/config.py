@@ -1,4 +1,4 @@
-"""What ``lvlm2p evaluate`` is told. Light to import."""
+"""Options of ``lvlm2p evaluate``. Light to import."""
 
 from __future__ import annotations
 

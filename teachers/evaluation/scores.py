@@ -17,14 +17,14 @@ class Scores:
     """The labels of a state set beside the optimal sets; failures are left out."""
 
     def __init__(self, cases: Sequence[Case], answers: Sequence[Answer]) -> None:
-        told = [
+        labelled = [
             (case, answer)
             for case, answer in zip(cases, answers, strict=True)
             if isinstance(answer, Label)
         ]
-        self.cases = [case for case, _ in told]
+        self.cases = [case for case, _ in labelled]
         self.views = [case.view for case in self.cases]
-        self.labels = [label for _, label in told]
+        self.labels = [label for _, label in labelled]
         self.names = cases[0].view.task.action_names
         rows = [[label.probabilities[name] for name in self.names] for label in self.labels]
         self.p: Floats = np.array(rows, dtype=np.float64).reshape(len(rows), len(self.names))

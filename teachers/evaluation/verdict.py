@@ -55,7 +55,7 @@ def judge_teacher(
         measured = f"No episodes were played; its top-1 is {ranged(top1)}."
     else:
         return Verdict(
-            level="unknown", text="Without a planner and without episodes nobody can say."
+            level="unknown", text="Without a planner and without episodes it can't be judged."
         )
     return Verdict(
         level=level, text=f"{measured} {advice(level, benchmark())}{_sharpen(acting, sampled)}"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lvlm2p.teachers.errors import ConfigError, TeacherNotReadyError
 
-STOP_PATIENCE = 15.0  # seconds between asking a group to stop and ending it
+STOP_TIMEOUT_S = 15.0  # between SIGTERM and SIGKILL
 
 
 def launch(
@@ -63,14 +63,14 @@ def _stop_with_parent() -> Callable[[], None] | None:
 
 def stop_group(process: subprocess.Popen[bytes]) -> None:
     """End every process of the group; its leader being dead says nothing about the others."""
-    for number, patience in ((signal.SIGTERM, STOP_PATIENCE), (signal.SIGKILL, 5.0)):
+    for number, timeout_s in ((signal.SIGTERM, STOP_TIMEOUT_S), (signal.SIGKILL, 5.0)):
         with contextlib.suppress(KeyboardInterrupt):  # a second Ctrl-C: do not wait any longer
-            if _gone_after(number, patience, process):
+            if _gone_after(number, timeout_s, process):
                 return
 
 
-def _gone_after(number: int, patience: float, process: subprocess.Popen[bytes]) -> bool:
-    deadline = time.monotonic() + patience
+def _gone_after(number: int, timeout_s: float, process: subprocess.Popen[bytes]) -> bool:
+    deadline = time.monotonic() + timeout_s
     try:
         os.killpg(process.pid, number)
         while time.monotonic() < deadline:

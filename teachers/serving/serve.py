@@ -99,7 +99,7 @@ class Server:
         self.stop()
 
     def stop(self) -> None:
-        """Ask politely, then insist; returns when the whole process group is gone."""
+        """SIGTERM, then SIGKILL; returns when the whole process group is gone."""
         stop_group(self.process)
 
 
@@ -110,7 +110,7 @@ def serve(config: ServeConfig) -> int:
         ready = True
         print(f"{server.model} answers at {server.api_base}; Ctrl-C stops it", flush=True)
         code = server.process.wait()
-        raise TeacherError(f"vLLM stopped by itself {_post_mortem(code, server.log)}")
+        raise TeacherError(f"vLLM stopped by itself {_exit_and_log(code, server.log)}")
     return 0 if ready else 130
 
 
@@ -213,7 +213,7 @@ def _wait(process: subprocess.Popen[bytes], config: ServeConfig, model: str, log
             status.update(f"starting vLLM with {model}: {elapsed:.0f} s (log: {log})")
             code = process.poll()
             if code is not None:
-                raise TeacherError(f"vLLM stopped while starting {_post_mortem(code, log)}")
+                raise TeacherError(f"vLLM stopped while starting {_exit_and_log(code, log)}")
             if _healthy(config.port):
                 console.print(f"vLLM is ready after {elapsed:.0f} s")
                 return
@@ -245,7 +245,7 @@ def _check_port(port: int) -> None:
             ) from None
 
 
-def _post_mortem(code: int, log: Path) -> str:
+def _exit_and_log(code: int, log: Path) -> str:
     how = f"signal {-code}" if code < 0 else f"exit code {code}"
     return f"({how}); the end of its log, {log}:\n{tail(log)}"
 

@@ -163,7 +163,7 @@ def test_a_server_that_hangs_is_stopped(
 
 def test_a_stubborn_server_is_killed(config: ServeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAKE_STUBBORN", "1")
-    monkeypatch.setattr("lvlm2p.teachers.serving.process.STOP_PATIENCE", 0.5)
+    monkeypatch.setattr("lvlm2p.teachers.serving.process.STOP_TIMEOUT_S", 0.5)
     with start(config) as server:
         seen = ask(server.api_base)
     assert isinstance(seen["child"], int)

@@ -114,6 +114,20 @@ def test_answers_are_there_after_waiting_by_key_and_asked_once() -> None:
     assert teacher.asked == [first.key, second.key, third.key]
 
 
+def test_no_answer_is_seen_before_it_is_waited_for() -> None:
+    answered = threading.Event()
+
+    def script(teacher: FakeTeacher, views: Sequence[View]) -> Asked:
+        yield 0, teacher.label_for(views[0])
+        answered.set()
+
+    with Prefetcher(odd(script)) as ahead:
+        ahead.submit(states(1))
+        assert answered.wait(30) and ahead.answers == {}
+        ahead.wait()
+        assert len(ahead.answers) == 1
+
+
 def test_an_answer_that_was_removed_is_asked_for_again() -> None:
     teacher = FakeTeacher(failing("timeout"))
     (view,) = states(1)
@@ -248,9 +262,10 @@ def test_a_broken_contract_is_a_sentence_in_the_callers_thread(
 def test_a_teacher_that_ends_its_thread_is_a_sentence(death: BaseException) -> None:
     with Prefetcher(odd(raises(death))) as ahead:
         ahead.submit(states(3))
+        ahead._thread.join(30)
+        assert ahead._trouble is not None, "else waiting would never end"
         with pytest.raises(TeacherError, match=f"'fake' ended the thread .*{type(death).__name__}"):
             ahead.wait()
-        assert not ahead._thread.is_alive()
 
 
 def test_errors_of_ours_come_out_as_they_are() -> None:

@@ -60,8 +60,8 @@ def _least_image(view: View) -> tuple[View, Mapping[str, str]]:
     return least, images[least]
 
 
-class Turn(NamedTuple):
-    """One of the eight ways to lay a room down: mirror x, mirror y, then exchange x and y."""
+class GridSymmetry(NamedTuple):
+    """One of the eight symmetries of a grid: mirror x, mirror y, then exchange x and y."""
 
     flip_x: bool
     flip_y: bool
@@ -92,9 +92,9 @@ class Turn(NamedTuple):
         return (y, x) if self.transpose else (x, y)
 
 
-TURNS = tuple(Turn(bool(i & 1), bool(i & 2), bool(i & 4)) for i in range(8))
-MIRROR = Turn(True, False, False)
-TRANSPOSE = Turn(False, False, True)
+TURNS = tuple(GridSymmetry(bool(i & 1), bool(i & 2), bool(i & 4)) for i in range(8))
+MIRROR = GridSymmetry(True, False, False)
+TRANSPOSE = GridSymmetry(False, False, True)
 
 
 def room_size(state: Snapshot) -> tuple[int, int]:
@@ -105,7 +105,7 @@ def room_size(state: Snapshot) -> tuple[int, int]:
     return filled[-1] // state.height + 1, max(i % state.height for i in filled) + 1
 
 
-def turned(state: Snapshot, turn: Turn) -> Snapshot:
+def turned(state: Snapshot, turn: GridSymmetry) -> Snapshot:
     """The state with its room turned or mirrored; the grid around it stays.
 
     A room can be transposed only where the grid has space for it.
@@ -126,7 +126,9 @@ def turned(state: Snapshot, turn: Turn) -> Snapshot:
 
 
 @lru_cache(maxsize=4096)
-def _order(width: int, height: int, room_w: int, room_h: int, turn: Turn) -> tuple[int, ...]:
+def _order(
+    width: int, height: int, room_w: int, room_h: int, turn: GridSymmetry
+) -> tuple[int, ...]:
     """For each cell of the turned grid the offset of the old cell; the end for an empty one."""
     order = [3 * width * height] * (width * height)
     for x in range(room_w):
@@ -136,13 +138,13 @@ def _order(width: int, height: int, room_w: int, room_h: int, turn: Turn) -> tup
     return tuple(order)
 
 
-def turned_view(view: View, turn: Turn) -> View:
+def turned_view(view: View, turn: GridSymmetry) -> View:
     """The view with its room turned; the mission names no direction, so it stays."""
     state = turned(decode_state(view.state), turn)
     return replace(view, state=state.encode())
 
 
-def turning(name: str, turn: Turn) -> Symmetry:
+def turning(name: str, turn: GridSymmetry) -> Symmetry:
     """A turn of the room as a symmetry."""
     return Symmetry(name, lambda view: turned_view(view, turn), turn.actions)
 
@@ -160,7 +162,7 @@ def mirror(view: View) -> tuple[View, dict[str, str]]:
     return turned_view(view, MIRROR), {name: SWAPPED.get(name, name) for name in names}
 
 
-def facing_right(state: Snapshot) -> Sequence[tuple[Snapshot, Turn]]:
+def facing_right(state: Snapshot) -> Sequence[tuple[Snapshot, GridSymmetry]]:
     """The images in which the agent faces right: two of the eight that a square grid allows.
 
     All symmetric states have the same two, so the lesser of them can stand for all.

@@ -4,7 +4,7 @@
     ├── UserError                  the input is wrong                               exit 2
     │   ├── UnknownNameError       a name nobody registered (names the nearest)
     │   ├── ConfigError            a flag, a YAML key or a teacher option
-    │   ├── PromptError            a prompt folder (in prompts, a floor below)
+    │   ├── PromptError            a prompt folder (defined in prompts)
     │   ├── RunError               a run directory: exists, changed, unwritable
     │   ├── CheckpointError        a checkpoint that is broken or refused
     │   ├── StoreError             a label store that is broken, foreign or refused

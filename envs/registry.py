@@ -80,7 +80,7 @@ def task_for(env_id: str) -> Task:
         raise UnknownNameError("environment", env_id, covered_ids())
     if task is None:
         raise UserError(
-            f"no task says how a teacher should understand {env_id!r}: describe it with "
+            f"no Task is registered for {env_id!r}: describe it with "
             f"register_task (docs/tasks.md); there are tasks for {', '.join(_patterns())}."
         )
     return task

@@ -1,4 +1,4 @@
-"""Teachers that cost nothing: the exact planner as a soft teacher, and chance.
+"""Teachers that cost nothing: the exact planner as a soft teacher, and the uniform baseline.
 
 ``expert`` is a *simulated* teacher. It reads the simulator's state, not a picture, and no large
 model is behind it. With ``confidence`` and ``error_rate`` it stands in for a model of any quality.

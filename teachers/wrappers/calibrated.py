@@ -1,7 +1,8 @@
 """Sharpen or soften a teacher's labels with the temperature that an evaluation fitted.
 
 Temperature scaling (Guo et al. 2017) on probabilities instead of logits: p' ∝ p^(1/T). T > 1
-softens an overconfident teacher, T < 1 sharpens a timid one; the most probable action stays.
+softens an overconfident teacher, T < 1 sharpens an underconfident one; the most probable action
+stays.
 """
 
 from __future__ import annotations

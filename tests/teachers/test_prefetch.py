@@ -246,16 +246,16 @@ def test_python_may_end_without_closing() -> None:
 def test_a_broken_contract_is_a_sentence_in_the_callers_thread(
     script: Callable[[FakeTeacher, Sequence[View]], Asked], sentence: str
 ) -> None:
+    with pytest.raises(TeacherError, match=sentence):
+        odd(script).label(states(3))
+    with pytest.raises(TeacherError, match=sentence):
+        Questioner(odd(script)).ask(states(3))
     with Prefetcher(odd(script)) as ahead:
         ahead.submit(states(3))
         for _ in range(2):
             with pytest.raises(TeacherError, match=sentence) as caught:
                 ahead.wait()
             assert caught.value.exit_code == 3
-    with pytest.raises(TeacherError, match=sentence):
-        odd(script).label(states(3))
-    with pytest.raises(TeacherError, match=sentence):
-        Questioner(odd(script)).ask(states(3))
 
 
 @pytest.mark.parametrize("death", DEATHS, ids=lambda death: type(death).__name__)

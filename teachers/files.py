@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OSError: a file can't be written there.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}{PART}")
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}{PART}")
     try:
         yield draft
         _flush(draft)

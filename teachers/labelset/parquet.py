@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from lvlm2p.teachers.errors import LabelFileError
+from lvlm2p.teachers.files import replacing
 from lvlm2p.teachers.label import Entry
 from lvlm2p.teachers.labelset.paths import writable_file
 from lvlm2p.teachers.labelset.schema import REQUIRED, SCHEMA, schema, to_row
@@ -38,24 +38,22 @@ def write_labels(path: Path, entries: Iterable[Entry], images: bool = False) -> 
         LabelFileError: the file can't be written.
     """
     writable_file(path)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     columns = schema(images)
     count = 0
     size = GROUP_ROWS // 10 if images else GROUP_ROWS
     stream = iter(entries)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with pq.ParquetWriter(draft, columns, filesystem=HERE, compression="zstd") as writer:
+        with (
+            replacing(path) as draft,
+            pq.ParquetWriter(draft, columns, filesystem=HERE, compression="zstd") as writer,
+        ):
             while group := list(itertools.islice(stream, size)):
                 rows = [to_row(entry, images) for entry in group]
                 writer.write_table(pa.Table.from_pylist(rows, columns))
                 count += len(group)
-        draft.replace(path)
     except OSError as error:
         raise LabelFileError(f"{path} can't be written: {error}") from error
-    finally:
-        with contextlib.suppress(OSError):  # it may be no name that a file can have
-            draft.unlink()
     return count
 
 

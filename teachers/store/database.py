@@ -12,7 +12,6 @@ import contextlib
 import json
 import os
 import sqlite3
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -21,6 +20,7 @@ import diskcache
 from diskcache.core import DBNAME, DEFAULT_SETTINGS, METADATA, MODE_RAW
 
 from lvlm2p.teachers.errors import StoreError
+from lvlm2p.teachers.files import write_atomically
 
 MARKER = "lvlm2p-store.json"
 FORMAT = "lvlm2p-labels"
@@ -162,9 +162,7 @@ def _check_folder(path: Path) -> None:
                 f"{path} is a folder with other files in it, not a label store (it has no "
                 f"{MARKER}): choose another with --store"
             )
-        draft = path / f".{MARKER}.{uuid.uuid4().hex}"
-        draft.write_text(json.dumps({"format": FORMAT, "version": VERSION}) + "\n")
-        draft.replace(marker)
+        write_atomically(marker, json.dumps({"format": FORMAT, "version": VERSION}) + "\n")
     _check_marker(path, marker)
 
 

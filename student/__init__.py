@@ -1,4 +1,4 @@
-"""Who learns: rollouts, PPO and A2C with distillation, checkpoints, comparisons and films.
+"""The student: rollouts, PPO and A2C with distillation, checkpoints, comparisons, animations.
 
 The student learns from labels and rewards and never knows who answered. Names are imported on
 first use, so that reading the configuration does not cost an import of torch.

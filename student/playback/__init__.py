@@ -1,1 +1,1 @@
-"""`lvlm2p play`: films of a student's episodes."""
+"""`lvlm2p play`: animations of a student's episodes."""

@@ -1,4 +1,4 @@
-"""One picture of a film: the state at the left, what is thought and done about it at the right."""
+"""One frame of the animation: the state at the left, probabilities and action at the right."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lvlm2p.envs import View
 
 PAPER, INK, QUIET, RAIL = "#ffffff", "#1b1f24", "#667078", "#eceff1"
-STUDENT, TEACHER = "#0072b2", "#e69f00"  # Okabe and Ito: told apart by the colour-blind, too
+STUDENT, TEACHER = "#0072b2", "#e69f00"  # Okabe and Ito: distinguishable with colour-blindness, too
 GOOD, BAD = "#00795a", "#b3261e"
 
 EDGE = 20
@@ -30,8 +30,8 @@ NAME, NUMBER = 92, 46
 
 
 @dataclass(frozen=True)
-class Moment:
-    """What one picture shows. Without ``taken`` the episode is over and ``outcome`` says how."""
+class Frame:
+    """What one frame shows. Without ``taken`` the episode is over and ``outcome`` says how."""
 
     view: View
     episode: str
@@ -45,20 +45,20 @@ class Moment:
     outcome: str = ""
 
 
-def draw_film(moments: Sequence[Moment], env: str, teacher: str | None) -> list[Image.Image]:
-    """A picture for each moment, all of one size."""
-    pictures = [picture_of(moment.view) for moment in moments]
+def draw_frames(frames: Sequence[Frame], env: str, teacher: str | None) -> list[Image.Image]:
+    """An image for each frame, all of one size."""
+    pictures = [picture_of(frame.view) for frame in frames]
     width = max(picture.width for picture in pictures)
     height = max(picture.height for picture in pictures)
-    rows = max(len(moment.student) for moment in moments)
+    rows = max(len(frame.student) for frame in frames)
     size = (width + PANEL + 3 * EDGE, max(height, 180 + rows * ROW) + 2 * EDGE)
-    film = []
-    for moment, picture in zip(moments, pictures, strict=True):
-        frame = Image.new("RGB", size, PAPER)
-        frame.paste(picture, (EDGE, EDGE))
-        _Panel(frame, width + 2 * EDGE).write(moment, env, teacher)
-        film.append(frame)
-    return film
+    images = []
+    for frame, picture in zip(frames, pictures, strict=True):
+        image = Image.new("RGB", size, PAPER)
+        image.paste(picture, (EDGE, EDGE))
+        _Panel(image, width + 2 * EDGE).write(frame, env, teacher)
+        images.append(image)
+    return images
 
 
 def picture_of(view: View) -> Image.Image:
@@ -77,35 +77,35 @@ def picture_of(view: View) -> Image.Image:
 class _Panel:
     """The right half, written from top to bottom."""
 
-    def __init__(self, frame: Image.Image, left: int) -> None:
-        self._pen = ImageDraw.Draw(frame)
-        self._left, self._y, self._bottom = left, EDGE, frame.height - EDGE
+    def __init__(self, image: Image.Image, left: int) -> None:
+        self._pen = ImageDraw.Draw(image)
+        self._left, self._y, self._bottom = left, EDGE, image.height - EDGE
 
-    def write(self, moment: Moment, env: str, teacher: str | None) -> None:
-        self._line(f"{env}  ·  {moment.episode}", 12, QUIET)
+    def write(self, frame: Frame, env: str, teacher: str | None) -> None:
+        self._line(f"{env}  ·  {frame.episode}", 12, QUIET)
         self._y += 6
-        self._line(_wrap(moment.view.mission, _font(20, bold=True), PANEL, lines=3), 20, INK, True)
-        taken = f"  ·  takes {moment.taken}" if moment.taken else ""
-        carried = f"  ·  carries {moment.view.carrying}" if moment.view.carrying else ""
-        self._line(f"step {moment.step}{taken}{carried}", 14, QUIET)
+        self._line(_wrap(frame.view.mission, _font(20, bold=True), PANEL, lines=3), 20, INK, True)
+        taken = f"  ·  takes {frame.taken}" if frame.taken else ""
+        carried = f"  ·  carries {frame.view.carrying}" if frame.view.carrying else ""
+        self._line(f"step {frame.step}{taken}{carried}", 14, QUIET)
         self._y += 10
-        if moment.taken is None:
-            self._outcome(moment)
+        if frame.taken is None:
+            self._outcome(frame)
         else:
-            self._legend(moment, teacher)
-            for name, p in moment.student.items():
-                self._bars(name, p, moment)
+            self._legend(frame, teacher)
+            for name, p in frame.student.items():
+                self._bars(name, p, frame)
 
     def _line(self, text: str, size: int, color: str, bold: bool = False) -> None:
         font = _font(size, bold)
         self._pen.multiline_text((self._left, self._y), text, color, font, spacing=5)
         self._y += (text.count("\n") + 1) * round(1.45 * size)
 
-    def _legend(self, moment: Moment, teacher: str | None) -> None:
+    def _legend(self, frame: Frame, teacher: str | None) -> None:
         x = self._left
         entries = [("student", STUDENT)]
         if teacher is not None:
-            why = f": {moment.teacher}" if isinstance(moment.teacher, str) else ""
+            why = f": {frame.teacher}" if isinstance(frame.teacher, str) else ""
             entries.append((f"{teacher}{why}", TEACHER))
         for text, color in entries:
             self._pen.rounded_rectangle((x, self._y + 3, x + 11, self._y + 14), 2, color)
@@ -114,12 +114,12 @@ class _Panel:
             x += 18 + round(_font(13).getlength(text)) + 22
         self._y += 30
 
-    def _bars(self, name: str, p: float, moment: Moment) -> None:
+    def _bars(self, name: str, p: float, frame: Frame) -> None:
         """The name of an action, and beneath each other how likely it is to whom."""
-        y, taken = self._y, moment.taken == name
+        y, taken = self._y, frame.taken == name
         answers = [(p, STUDENT)]
-        if moment.teacher is not None:
-            told = moment.teacher if isinstance(moment.teacher, Mapping) else {}
+        if frame.teacher is not None:
+            told = frame.teacher if isinstance(frame.teacher, Mapping) else {}
             answers.append((told.get(name, 0.0), TEACHER))
         middle = y + ROW // 2 - 5
         if taken:
@@ -135,19 +135,19 @@ class _Panel:
             if value > 0.004:
                 end = left + max(3, round(value * (right - left)))
                 self._pen.rounded_rectangle((left, top, end, top + thick - 1), 3, color)
-            if color == STUDENT or isinstance(moment.teacher, Mapping):
+            if color == STUDENT or isinstance(frame.teacher, Mapping):
                 place = (self._left + PANEL, top + thick // 2)
                 self._pen.text(place, percent(value), INK, _font(12), anchor="rm")
             top += thick + 3
         self._y += ROW
 
-    def _outcome(self, moment: Moment) -> None:
-        color = GOOD if moment.success else BAD
+    def _outcome(self, frame: Frame) -> None:
+        color = GOOD if frame.success else BAD
         box = (self._left, self._y, self._left + PANEL, self._y + 96)
         self._pen.rounded_rectangle(box, 10, color)
-        word = "✓  success" if moment.success else "✗  no success"
+        word = "✓  success" if frame.success else "✗  no success"
         self._pen.text((self._left + 20, self._y + 34), word, PAPER, _font(26, True), anchor="lm")
-        text = _wrap(moment.outcome, _font(14), PANEL - 40, lines=1)
+        text = _wrap(frame.outcome, _font(14), PANEL - 40, lines=1)
         self._pen.text((self._left + 20, self._y + 70), text, PAPER, _font(14), anchor="lm")
 
 

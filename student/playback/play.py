@@ -1,4 +1,4 @@
-"""A film of a trained student: what it sees, what it does, and what it would rather have done."""
+"""An animation of a trained student: what it sees, its action probabilities, what it does."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from lvlm2p.envs import Task, VectorEnv, View
-    from lvlm2p.student.playback.frame import Moment
+    from lvlm2p.student.playback.frame import Frame
     from lvlm2p.student.training.trained import Student
     from lvlm2p.teachers import Teacher
 
@@ -71,7 +71,7 @@ class PlayedEpisode:
 
 @dataclass(frozen=True)
 class PlayResult:
-    """What was filmed."""
+    """What was played and drawn."""
 
     out: Path
     env: str
@@ -97,42 +97,42 @@ class PlayResult:
 
 
 def play(config: PlayConfig, teacher: Teacher | None = None) -> PlayResult:
-    """Film greedy episodes of the student in ``config.run`` as an endless GIF.
+    """Draw greedy episodes of the student in ``config.run`` as an endless GIF.
 
     Raises:
-        RunError, CheckpointError: there is no student, or the film can't be written.
+        RunError, CheckpointError: there is no student, or the GIF can't be written.
         TeacherError: the teacher can't advise on this environment.
     """
     from lvlm2p.envs import task_for
-    from lvlm2p.student.playback.frame import draw_film
+    from lvlm2p.student.playback.frame import draw_frames
     from lvlm2p.student.training.trained import load_student
 
     student = load_student(config.run)
     if teacher is not None and (why := teacher.supports(task_for(student.env))) is not None:
         raise TeacherNotReadyError(why)
-    scenes = [scene for n in range(config.episodes) for scene in watch(student, teacher, config, n)]
+    shown = [pair for n in range(config.episodes) for pair in watch(student, teacher, config, n)]
     name = None if teacher is None else teacher.name
-    film = draw_film([moment for moment, _ in scenes], student.env, name)
+    images = draw_frames([frame for frame, _ in shown], student.env, name)
     step_ms = round(1000 / config.fps)
-    _save(film, [HOLD_MS if ending else step_ms for _, ending in scenes], config.out)
-    episodes = tuple(ending for _, ending in scenes if ending is not None)
-    return PlayResult(config.out, student.env, episodes, len(film))
+    _save(images, [HOLD_MS if ending else step_ms for _, ending in shown], config.out)
+    episodes = tuple(ending for _, ending in shown if ending is not None)
+    return PlayResult(config.out, student.env, episodes, len(images))
 
 
 def watch(
     student: Student, teacher: Teacher | None, config: PlayConfig, number: int
-) -> Iterator[tuple[Moment, PlayedEpisode | None]]:
-    """One episode: a moment before each action, and one with its :class:`PlayedEpisode` at the end.
+) -> Iterator[tuple[Frame, PlayedEpisode | None]]:
+    """One episode: a frame before each action, and one with its :class:`PlayedEpisode` at the end.
 
     Where nothing moves but the agent, a state that comes again means that a greedy student goes
     round in circles until its time is up: what repeats is not shown, and the teacher not asked.
     """
     from lvlm2p.envs import VectorEnv
-    from lvlm2p.student.playback.frame import Moment
+    from lvlm2p.student.playback.frame import Frame
 
     env = VectorEnv(student.env, 1, config.seed)
     label = f"episode {number + 1} of {config.episodes}"
-    observation = env.restore(_moment(env, number, []))
+    observation = env.restore(_env_state(env, number, []))
     actions: list[int] = []
     seen: set[str] = set()
     while True:
@@ -143,25 +143,25 @@ def watch(
         if not view.task.deterministic or view.key not in seen:
             advice = None if teacher is None else _advice(teacher, view)
             taken = name_of(view.task, actions[-1])
-            yield Moment(view, label, len(actions), shown, advice, taken), None
+            yield Frame(view, label, len(actions), shown, advice, taken), None
         circling = view.task.deterministic and view.key in seen
         seen.add(view.key)
         step = env.step(actions[-1:])
         observation = step.obs
         if len(step.ended):
             break
-    env.restore(_moment(env, number, actions))  # the last state, which the next episode replaced
+    env.restore(_env_state(env, number, actions))  # the last state, which the next episode replaced
     ending = PlayedEpisode(bool(step.successes[0]), float(step.returns[0]), len(actions))
     how = _how(ending, circling, bool(step.terminated[0]))
     view = env.views()[0]
     env.close()
     yield (
-        Moment(view, label, ending.length, shown, success=ending.success, outcome=how),
+        Frame(view, label, ending.length, shown, success=ending.success, outcome=how),
         ending,
     )
 
 
-def _moment(env: VectorEnv, episode: int, actions: list[int]) -> dict[str, Any]:
+def _env_state(env: VectorEnv, episode: int, actions: list[int]) -> dict[str, Any]:
     """What :meth:`VectorEnv.state` says after these actions in this episode."""
     return {"env_id": env.env_id, "seed": env.seed, "episodes": [episode], "actions": [actions]}
 
@@ -195,7 +195,7 @@ def name_of(task: Task, action: int) -> str:
     return next((a.name for a in task.actions if a.index == action), OTHER)
 
 
-def _save(film: list[Image.Image], durations: list[int], out: Path) -> None:
+def _save(images: list[Image.Image], durations: list[int], out: Path) -> None:
     """Write an endless GIF, all its pictures in the same 256 colours (or fewer).
 
     Raises:
@@ -207,13 +207,13 @@ def _save(film: list[Image.Image], durations: list[int], out: Path) -> None:
 
     from lvlm2p.teachers.files import write_atomically
 
-    some = film[:: max(1, len(film) // 8)] + film[-1:]
+    some = images[:: max(1, len(images) // 8)] + images[-1:]
     width, height = some[0].size
     strip = Image.new("RGB", (width, height * len(some)))
     for i, frame in enumerate(some):
         strip.paste(frame, (0, i * height))
     palette = strip.quantize(256, Image.Quantize.MEDIANCUT)
-    frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in film]
+    frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in images]
     file = BytesIO()
     frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
     try:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from lvlm2p.envs import Task, VectorEnv, View, make_env, task_for, view_of
 from lvlm2p.student.models.encoding import Encoder
 from lvlm2p.student.models.policy import Network
-from lvlm2p.student.playback.frame import Moment, draw_film, percent
+from lvlm2p.student.playback.frame import Frame, draw_frames, percent
 from lvlm2p.student.playback.play import PlayConfig, PlayedEpisode, by_name, name_of, play, watch
 from lvlm2p.student.training.trained import Student
 from lvlm2p.teachers import Failure, Label, Teacher
@@ -95,7 +95,7 @@ def saved(tmp_path: Path, env_id: str) -> None:
     Student(env_id, Network(encoder.cells, env.n_actions, 8), encoder).save(tmp_path)
 
 
-def test_a_film_is_an_endless_gif(tmp_path: Path) -> None:
+def test_an_animation_is_an_endless_gif(tmp_path: Path) -> None:
     saved(tmp_path, DOOR)
     teacher = Stubborn()
     result = play(config(tmp_path, episodes=2, seed=3, fps=4), teacher)
@@ -113,7 +113,7 @@ def test_a_film_is_an_endless_gif(tmp_path: Path) -> None:
     assert result.summary().endswith(str(result.out))
 
 
-def test_the_same_seed_gives_the_same_film(tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_animation(tmp_path: Path) -> None:
     saved(tmp_path, DOOR)
     a = play(config(tmp_path, out=tmp_path / "a.gif", seed=1))
     b = play(config(tmp_path, out=tmp_path / "b.gif", seed=1))
@@ -140,42 +140,42 @@ def place(view: View) -> list[int]:
 
 def test_circles_are_shown_once_and_asked_about_once(tmp_path: Path) -> None:
     teacher = Stubborn()
-    moments = list(watch(always(DOOR, 0), teacher, config(tmp_path), 0))
-    assert len(moments) == 4 + 1  # four directions, and the end
+    frames = list(watch(always(DOOR, 0), teacher, config(tmp_path), 0))
+    assert len(frames) == 4 + 1  # four directions, and the end
     assert len(teacher.asked) == len(set(teacher.asked)) == 4
-    last, ending = moments[-1]
+    last, ending = frames[-1]
     assert ending == PlayedEpisode(success=False, total=0.0, length=100)
     assert last.outcome == "went round in circles until step 100" and not last.success
 
 
 def test_an_episode_without_a_reward_is_no_success(tmp_path: Path) -> None:
-    moments = list(watch(always(DOOR, 6), None, config(tmp_path), 0))
-    last, ending = moments[-1]
+    frames = list(watch(always(DOOR, 6), None, config(tmp_path), 0))
+    last, ending = frames[-1]
     assert ending == PlayedEpisode(success=False, total=0.0, length=1)
     assert last.outcome == "ended without a reward after 1 step"
-    assert moments[0][0].teacher is None
+    assert frames[0][0].teacher is None
 
 
 def test_a_success_says_its_return(tmp_path: Path) -> None:
     endings = [
-        (moment, ending)
+        (frame, ending)
         for n in range(40)
-        for moment, ending in watch(always(DOOR, 6), None, config(tmp_path), n)
+        for frame, ending in watch(always(DOOR, 6), None, config(tmp_path), n)
         if ending is not None and ending.success
     ]
     assert endings  # next to the right door by chance
-    for moment, ending in endings:
-        assert moment.success and moment.outcome == f"return {ending.total:.2f} after 1 step"
+    for frame, ending in endings:
+        assert frame.success and frame.outcome == f"return {ending.total:.2f} after 1 step"
 
 
-def test_episodes_of_a_film_differ(tmp_path: Path) -> None:
+def test_episodes_of_an_animation_differ(tmp_path: Path) -> None:
     first = [next(watch(always(DOOR, 0), None, config(tmp_path), n))[0].view.key for n in range(5)]
     assert len(set(first)) == 5
 
 
 def test_a_failed_answer_is_shown_as_one(tmp_path: Path) -> None:
-    moment, _ = next(watch(always(DOOR, 0), Stubborn(fails=True), config(tmp_path), 0))
-    assert moment.teacher == "no answer (refusal)"
+    frame, _ = next(watch(always(DOOR, 0), Stubborn(fails=True), config(tmp_path), 0))
+    assert frame.teacher == "no answer (refusal)"
 
 
 def test_actions_without_a_name_are_other() -> None:
@@ -196,9 +196,9 @@ def test_percent(p: float, text: str) -> None:
     assert percent(p) == text
 
 
-def moment(view: View, **more: object) -> Moment:
+def shown(view: View, **more: object) -> Frame:
     values = {"left": 0.25, "right": 0.5, "forward": 0.25, "done": 0.0}
-    return Moment(**{"view": view, "episode": "1", "step": 1, "student": values,
+    return Frame(**{"view": view, "episode": "1", "step": 1, "student": values,
                      "taken": "right"} | more)  # type: ignore[arg-type]  # fmt: skip
 
 
@@ -213,8 +213,8 @@ def test_bars_are_as_long_as_the_probabilities() -> None:
     env.reset(seed=0)
     view = view_of(env)
     told = {"left": 1.0, "right": 0.0, "forward": 0.0, "done": 0.0}
-    both, alone, half = draw_film(
-        [moment(view, teacher=told), moment(view), moment(view, student={"left": 0.5})],
+    both, alone, half = draw_frames(
+        [shown(view, teacher=told), shown(view), shown(view, student={"left": 0.5})],
         DOOR,
         "expert",
     )
@@ -228,7 +228,7 @@ def test_a_task_without_a_picture_is_shown_in_words() -> None:
     env.reset(seed=0)
     view = view_of(env)
     blind = dataclasses.replace(view.task, draw=None, describe=lambda view: "A room. " * 40)
-    frame = draw_film([moment(dataclasses.replace(view, task=blind))], DOOR, None)[0]
+    frame = draw_frames([shown(dataclasses.replace(view, task=blind))], DOOR, None)[0]
     assert colored(frame.crop((20, 20, 400, 400)), "#1b1f24") > 200
 
 
@@ -236,7 +236,7 @@ def test_long_missions_are_cut_and_not_run_over() -> None:
     env = make_env(DOOR)
     env.reset(seed=0)
     view = dataclasses.replace(view_of(env), mission="go to the " + "very " * 60 + "red door")
-    frame = draw_film([moment(view)], DOOR, None)[0]
+    frame = draw_frames([shown(view)], DOOR, None)[0]
     assert frame.height < 500
     right = np.asarray(frame)[:, -10:]
     assert (right == 255).all(-1).mean() > 0.85  # the margin stays free, but for the highlight

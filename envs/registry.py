@@ -13,8 +13,8 @@ from lvlm2p.envs.task import View as View  # reads saved views, once this file i
 GROUP = "lvlm2p.tasks"
 """Entry points of installed packages: modules, or callables, that call :func:`register_task`."""
 
-BUILTIN = "lvlm2p.envs.minigrid.tasks"
-"""The module whose ``FAMILIES`` are the tasks that are shipped."""
+BUILTIN = ("lvlm2p.envs.minigrid.tasks", "lvlm2p.envs.doorkey.tasks")
+"""The modules whose ``FAMILIES`` are the tasks that are shipped."""
 
 _TASKS: dict[str, Task] = {}
 
@@ -67,8 +67,8 @@ def task_for(env_id: str) -> Task:
         UserError: it does, but no task covers it.
     """
     import gymnasium as gym
-    import minigrid  # noqa: F401  (registers its ids)
 
+    _register_environments()
     module, _, name = env_id.rpartition(":")
     if module:
         _import(module, env_id)
@@ -89,8 +89,8 @@ def task_for(env_id: str) -> Task:
 def covered_ids() -> list[str]:
     """Every registered Gymnasium id that a task covers."""
     import gymnasium as gym
-    import minigrid  # noqa: F401  (registers its ids)
 
+    _register_environments()
     _builtin()
     return sorted(env_id for env_id in gym.registry if _match(env_id) is not None)
 
@@ -134,9 +134,19 @@ def _installed() -> None:
 
 @cache
 def _builtin() -> None:
-    """Make the shipped tasks known (and MiniGrid's ids with them), once."""
-    for task in importlib.import_module(BUILTIN).FAMILIES:
-        _TASKS.setdefault(task.name, task)
+    """Make the shipped tasks known, once."""
+    for module in BUILTIN:
+        for task in importlib.import_module(module).FAMILIES:
+            _TASKS.setdefault(task.name, task)
+
+
+def _register_environments() -> None:
+    """Make the ids of MiniGrid and of our own environments known to Gymnasium."""
+    import minigrid  # noqa: F401  (registers its ids)
+
+    from lvlm2p.envs.doorkey.tasks import register_environments
+
+    register_environments()
 
 
 View.find_task = staticmethod(task_named)

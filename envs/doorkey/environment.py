@@ -95,9 +95,7 @@ class MapDoorKeyEnv(MiniGridEnv):
             self.width, self.height, self._cells, int(x), int(y), int(self.agent_dir), carried
         )
 
-    def step(
-        self, action: Any
-    ) -> tuple[dict[str, Any], SupportsFloat, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[dict[str, Any], SupportsFloat, bool, bool, dict[str, Any]]:
         """MiniGrid's step; an opened door is success."""
         self._changed = action in CHANGING
         obs, reward, terminated, truncated, info = super().step(action)
@@ -130,4 +128,3 @@ def grid_of(state: Snapshot) -> Grid:
             if cell.kind > EMPTY:
                 grid.set(x, y, WorldObj.decode(*cell))
     return grid
-

@@ -143,9 +143,7 @@ def split(state: Snapshot) -> tuple[Room, Situation]:
         cells[at : at + 3] = EMPTY_CELL
     kind, color = state.carried
     lying = frozenset((x, y, state.cell(x, y).color) for x, y in keys)
-    situation = Situation(
-        state.x, state.y, state.direction, color if kind == KEY else None, lying
-    )
+    situation = Situation(state.x, state.y, state.direction, color if kind == KEY else None, lying)
     return room_of(state.width, state.height, bytes(cells)), situation
 
 
@@ -186,9 +184,7 @@ def search(
     return None
 
 
-def _way(
-    came: dict[Situation, tuple[Situation, str] | None], at: Situation
-) -> list[str]:
+def _way(came: dict[Situation, tuple[Situation, str] | None], at: Situation) -> list[str]:
     actions: list[str] = []
     link = came[at]
     while link is not None:
@@ -196,5 +192,3 @@ def _way(
         actions.append(action)
         link = came[at]
     return actions[::-1]
-
-

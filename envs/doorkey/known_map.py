@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Offset = tuple[int, int]
+Place = tuple[int, int]
+"""(x, y): column and row."""
 NOBODY = 4
 """In the agent plane: the agent is not here."""
 

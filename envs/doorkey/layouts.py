@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from lvlm2p.envs.doorkey.known_map import Place
 from lvlm2p.envs.errors import UserError
 from lvlm2p.envs.minigrid.state import (
     COLORS,
@@ -23,8 +24,6 @@ from lvlm2p.envs.minigrid.state import (
 
 RandomInt = Callable[[int, int], int]
 """A random integer from the first number up to, but without, the second."""
-Place = tuple[int, int]
-"""(x, y): column and row."""
 
 LOCKED = 2
 BLUE, RED = COLORS.index("blue"), COLORS.index("red")
@@ -129,4 +128,3 @@ def draw_layout(spec: LayoutSpec, roll: RandomInt) -> Snapshot:
     x, y = draft.agent
     cells = b"".join(draft.cells)
     return Snapshot(draft.side, draft.side, cells, x, y, roll(0, 4), (0, 0))
-

@@ -1,7 +1,8 @@
 """The picture of a MiniGrid state, drawn from its snapshot.
 
 The grid is, pixel for pixel, MiniGrid's own full render without highlighting. What is carried,
-which MiniGrid does not draw, is shown in a row of its own beneath the grid.
+which MiniGrid does not draw, is shown in a row of its own beneath the grid. Cells that were not
+seen, on a map of what was seen, are hatched.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lvlm2p.envs.minigrid.state import COLORS, EMPTY, GOAL, Cell, decode_state
+from lvlm2p.envs.minigrid.state import COLORS, EMPTY, GOAL, UNSEEN, Cell, decode_state
 from lvlm2p.envs.task import ImageStyle, View
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 PAPER = (255, 255, 255)
 INK = (0, 0, 0)
+HATCH = (150, 150, 150)
 
 # Rows of 5 pixels, a digit each: drawn here, so that pictures are the same on every machine.
 DIGITS = {
@@ -63,6 +65,8 @@ def draw_cell(cell: Cell, agent: int | None, tile: int) -> NDArray[np.uint8]:
     from minigrid.core.grid import Grid
     from minigrid.core.world_object import Goal, WorldObj
 
+    if cell.kind == UNSEEN and agent is None:
+        return _hatched(tile)
     obj: WorldObj | None = None
     if cell.kind > EMPTY:
         obj = WorldObj.decode(*cell)
@@ -70,6 +74,15 @@ def draw_cell(cell: Cell, agent: int | None, tile: int) -> NDArray[np.uint8]:
         obj = Goal(COLORS[cell.color])
     drawn: NDArray[np.uint8] = Grid.render_tile(obj, agent, tile_size=tile).astype(np.uint8)
     return drawn
+
+
+def _hatched(tile: int) -> NDArray[np.uint8]:
+    """A cell that was not seen: grey lines, falling to the left, on white."""
+    rows, columns = np.indices((tile, tile))
+    lines = (rows + columns) % max(2, tile // 4) < max(1, tile // 16)
+    square = np.full((tile, tile, 3), PAPER, np.uint8)
+    square[lines] = HATCH
+    return square
 
 
 def _with_margins(

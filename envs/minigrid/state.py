@@ -28,7 +28,7 @@ DIRECTIONS = ("right", "down", "left", "up")
 STEPS = ((1, 0), (0, 1), (-1, 0), (0, -1))
 """(dx, dy) of a step forward, by direction."""
 
-EMPTY, WALL, FLOOR, DOOR, KEY, BALL, BOX, GOAL, LAVA, AGENT = range(1, 11)
+UNSEEN, EMPTY, WALL, FLOOR, DOOR, KEY, BALL, BOX, GOAL, LAVA, AGENT = range(11)
 EMPTY_CELL = bytes((EMPTY, 0, 0))
 WALL_CELLS = {color: bytes((WALL, index, 0)) for index, color in enumerate(COLORS)}
 

@@ -1,0 +1,310 @@
+"""Options do what they say, on random maps; the sentence says what was seen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lvlm2p.envs import UserError, make_env, view_of
+from lvlm2p.envs.doorkey.environment import MapDoorKeyEnv
+from lvlm2p.envs.doorkey.layouts import LayoutSpec, draw_layout
+from lvlm2p.envs.doorkey.options import IDLE, Option, next_action, plan_action
+from lvlm2p.envs.doorkey.sentence import Naming, sentence, things_seen
+from lvlm2p.envs.doorkey.tasks import SETTINGS, naming_of
+from lvlm2p.envs.minigrid.state import DOOR, EMPTY, KEY, STEPS, UNSEEN, Snapshot, decode_state
+from tests.envs.doorkey.rooms import room, staged
+
+NUMBERS = ("left", "right", "forward", "pickup", "drop", "toggle", "done")
+EXPLORE = Option("explore")
+
+
+@st.composite
+def rooms(draw: st.DrawFn, unseen: bool = False) -> Snapshot:
+    """A room with walls, lava, keys and a door anywhere in it, and the agent somewhere."""
+    width, height = draw(st.integers(4, 8)), draw(st.integers(4, 8))
+    inner = "......#~b r" if unseen else "......#~br."
+    rows = [["#"] * width for _ in range(height)]
+    for y in range(1, height - 1):
+        for x in range(1, width - 1):
+            rows[y][x] = draw(st.sampled_from(inner))
+    x, y = draw(st.integers(1, width - 2)), draw(st.integers(1, height - 2))
+    rows[y][x] = draw(st.sampled_from(">v<^"))
+    across, side = draw(st.integers(1, height - 2)), draw(st.sampled_from([0, width - 1]))
+    rows[across][side] = draw(st.sampled_from("BR"))
+    return room("\n".join("".join(row) for row in rows), draw(st.sampled_from(["", "b", "r"])))
+
+
+def walkable(state: Snapshot) -> set[tuple[int, int]]:
+    """The free cells that can be walked to, by flooding."""
+    found = {(state.x, state.y)}
+    todo = [*found]
+    while todo:
+        x, y = todo.pop()
+        for dx, dy in STEPS:
+            at = (x + dx, y + dy)
+            inside = 0 <= at[0] < state.width and 0 <= at[1] < state.height
+            if inside and at not in found and state.cell(*at).kind == EMPTY:
+                found.add(at)
+                todo.append(at)
+    return found
+
+
+def beside(cells: set[tuple[int, int]], at: tuple[int, int]) -> bool:
+    return any((at[0] + dx, at[1] + dy) in cells for dx, dy in STEPS)
+
+
+def carry_out(env: MapDoorKeyEnv, option: Option, naming: Naming, limit: int = 2000) -> int:
+    """Until the option gives no action; every step must change something. Returns the steps."""
+    for steps in range(limit):
+        before = env.true_state()
+        assert env.known is not None
+        action = next_action(option, env.known.state, naming)
+        if action is None:
+            return steps
+        _, reward, terminated, _, _ = env.step(NUMBERS.index(action))
+        assert env.true_state() != before, f"{action} does nothing"
+        assert not terminated or reward > 0, "walked into lava"
+        if terminated:
+            return steps + 1
+    raise AssertionError(f"{option} never ends")
+
+
+def everything_known(state: Snapshot) -> MapDoorKeyEnv:
+    """An environment in which every cell was seen."""
+    env = staged(state)
+    assert env.known is not None
+    env.known._cells[:] = state.cells
+    env.known.look(state)
+    return env
+
+
+@settings(max_examples=150, deadline=None)
+@given(rooms(), st.data())
+def test_go_to_reaches_whatever_can_be_reached_and_nothing_else(
+    state: Snapshot, data: st.DataObject
+) -> None:
+    lying = [thing for thing in things_seen(state, "color") if thing.place is not None]
+    thing = data.draw(st.sampled_from(lying))
+    env = everything_known(state)
+    carry_out(env, Option("go to", thing.name), "color", 200)
+    places = {other.place for other in lying if other.name == thing.name}
+    reached = tuple(int(at) for at in env.front_pos) in places
+    assert reached == any(beside(walkable(state), place) for place in places if place)
+
+
+@settings(max_examples=150, deadline=None)
+@given(rooms(), st.data())
+def test_pick_up_takes_and_open_opens_where_they_can(state: Snapshot, data: st.DataObject) -> None:
+    lying = [thing for thing in things_seen(state, "color") if thing.place is not None]
+    thing = data.draw(st.sampled_from(lying))
+    env = everything_known(state)
+    carry_out(env, Option("go to", thing.name), "color", 200)
+    now = env.true_state()
+    place = tuple(int(at) for at in env.front_pos)
+    there = place in {other.place for other in lying if other.name == thing.name}
+    taken = carry_out(env, Option("pick up", thing.name), "color", 2)
+    assert taken == (there and thing.kind == KEY and state.carried == (0, 0))
+    if taken:
+        assert env.true_state().carried == (KEY, thing.color)
+        assert env.true_state().cell(place[0], place[1]).kind == EMPTY
+    opened = carry_out(env, Option("open", thing.name), "color", 2)
+    assert opened == (there and thing.kind == DOOR and now.carried == (KEY, thing.color))
+
+
+@settings(max_examples=150, deadline=None)
+@given(rooms())
+def test_drop_puts_the_key_down_beside_no_door(state: Snapshot) -> None:
+    env = everything_known(state)
+    held = [thing for thing in things_seen(state, "color") if thing.place is None]
+    name = held[0].name if held else "color1 key"
+    carry_out(env, Option("drop", name), "color", 200)
+    after = env.true_state()
+    doors = set(state.where(DOOR))
+    there = walkable(state)
+    room_left = {at for at in state.where(EMPTY) if beside(there, at) and not beside(doors, at)}
+    if held and room_left:
+        assert after.carried == (0, 0)
+        place = tuple(int(at) for at in env.front_pos)
+        assert after.cell(place[0], place[1])[:2] == state.carried
+        assert not beside(doors, (place[0], place[1]))
+    elif held and after.carried == (0, 0):
+        raise AssertionError("put down where it should not lie")
+    else:
+        assert after.carried == state.carried
+
+
+@settings(max_examples=120, deadline=None)
+@given(rooms())
+def test_explore_leaves_nothing_unseen_that_could_be_seen(state: Snapshot) -> None:
+    env = staged(state)
+    carry_out(env, EXPLORE, "kind")
+    assert env.known is not None
+    known = env.known.state
+    reached = walkable(known)
+    assert reached == walkable(env.true_state())
+    for x in range(known.width):
+        for y in range(known.height):
+            if beside(reached, (x, y)):
+                assert known.cell(x, y).kind != UNSEEN
+
+
+@settings(max_examples=200, deadline=None)
+@given(rooms(unseen=True), st.booleans(), st.data())
+def test_no_option_walks_against_anything_and_the_careful_never_into_lava(
+    state: Snapshot, blind: bool, data: st.DataObject
+) -> None:
+    things = [thing.name for thing in things_seen(state, "numbered doors")]
+    verb = data.draw(st.sampled_from(["go to", "pick up", "drop", "open"]))
+    option = Option(verb, data.draw(st.sampled_from([*things, "ball"])))
+    action = next_action(option, state, "numbered doors", blind=blind)
+    assert action is None or action in NUMBERS
+    if action == "forward":
+        assert state.ahead.kind == EMPTY or (blind and state.ahead.words == "lava")
+    careful = next_action(EXPLORE, state, "kind")
+    assert careful != "forward" or state.ahead.kind == EMPTY
+
+
+@pytest.mark.parametrize("kwargs", SETTINGS.values(), ids=[id_[7:-10] for id_ in SETTINGS])
+def test_the_blind_executor_never_walks_against_the_walls_of_the_published_rooms(
+    kwargs: dict[str, int],
+) -> None:
+    rng = np.random.default_rng(0)
+    free = {"empty", "lava"}
+    for _ in range(25):
+        start = draw_layout(LayoutSpec(**kwargs), lambda low, high: int(rng.integers(low, high)))  # type: ignore[arg-type]
+        env = staged(start)
+        assert env.known is not None
+        for _ in range(60):
+            action = next_action(EXPLORE, env.known.state, "kind", blind=True)
+            if action is None:
+                break
+            assert action != "forward" or env.true_state().ahead.words in free
+            _, _, terminated, _, _ = env.step(NUMBERS.index(action))
+            if terminated:
+                break
+
+
+@pytest.mark.parametrize(
+    ("drawn", "action"),
+    [
+        ("#####\n#>. #\n#...#\n#####", "forward"),  # unseen ahead
+        ("######\n#....#\n#.>..#\n#....#\n#  ..#\n######", "right"),
+        ("######\n#  ..#\n#....#\n#.>..#\n#....#\n######", "left"),
+        ("#####\n# ..#\n#>..#\n#...#\n#####", None),  # beside it is not further away
+        ("######\n#  ..#\n#  .>#\n#  ..#\n######", "left"),  # behind it: about
+        ("######\n#....#\n#.>b #\n#....#\n######", "left"),  # round the key
+        ("######\n#.b..#\n#.>b #\n#....#\n######", "right"),
+        ("######\n#....#\n#.>~ #\n#....#\n######", "forward"),  # lava is nothing to it
+    ],
+)
+def test_the_published_exploring(drawn: str, action: str | None) -> None:
+    assert next_action(EXPLORE, room(drawn), "kind", blind=True) == action
+
+
+def test_the_blind_go_through_lava_and_act_in_vain() -> None:
+    known = room("######\n#>~.b#\n######")
+    go, take = Option("go to", "key"), Option("pick up", "key")
+    assert next_action(go, known, "kind", blind=True) == "forward"
+    assert next_action(go, known, "kind") is None
+    assert next_action(take, known, "kind", blind=True) == "pickup"
+    assert next_action(take, known, "kind") is None
+    assert plan_action([go, take], known, "kind") == IDLE
+    assert plan_action([take, go], known, "kind", blind=True) == "pickup"
+    assert plan_action([Option("go to", "door"), go], known, "kind", blind=True) == "forward"
+
+
+def test_a_plan_goes_on_with_what_is_not_yet_done() -> None:
+    plan = [Option.parse(text) for text in ("go to <key>", "pick up <key>", "explore")]
+    assert plan_action(plan, room("######\n#>..b#\n######"), "kind") == "forward"
+    assert plan_action(plan, room("######\n#..>b#\n######"), "kind") == "pickup"
+    assert plan_action(plan, room("#######\n#.>... \n#######", "b"), "kind") == "forward"
+
+
+@pytest.mark.parametrize(
+    ("text", "option"),
+    [
+        ("explore", EXPLORE),
+        (" go to  <color1 key>", Option("go to", "color1 key")),
+        ("pick up key", Option("pick up", "key")),
+        ("open <door2>", Option("open", "door2")),
+    ],
+)
+def test_options_are_read(text: str, option: Option) -> None:
+    assert Option.parse(text) == option
+    assert Option.parse(str(option)) == option
+
+
+@pytest.mark.parametrize("text", ["", "explore north", "go to", "use <key>", "go to <>"])
+def test_what_is_no_option_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="is no option"):
+        Option.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "carried", "naming", "said"),
+    [
+        ("####\n#> \n#.  ", "", "kind", "Agent sees <nothing>, holds <nothing>."),
+        ("####\n#>b\n#..B", "", "kind", "Agent sees <key>, <door>, holds <nothing>."),
+        ("####\n#>~\n#..B", "b", "kind", "Agent sees <door>, holds <key>."),
+        # colours in the order in which they are mentioned: keys column by column, doors, the hand
+        (
+            "#####\n#>.b#\n#.r.B\n#####",
+            "",
+            "color",
+            "Agent sees <color1 key>, <color2 key>, <color2 door>, holds <nothing>.",
+        ),
+        (
+            "#####\n#>..#\n#...B\n#####",
+            "r",
+            "color",
+            "Agent sees <color1 door>, holds <color2 key>.",
+        ),
+        ("#####\n#>.r#\n", "r", "color", "Agent sees <color1 key>, holds <color1 key>."),
+        (
+            "##B##\nB>.b#",
+            "",
+            "numbered doors",
+            "Agent sees <key>, <door1>, <door2>, holds <nothing>.",
+        ),
+    ],
+)
+def test_the_sentence(drawn: str, carried: str, naming: Naming, said: str) -> None:
+    assert sentence(room(drawn, carried), naming) == said
+
+
+def test_the_sentence_with_coordinates() -> None:
+    state = room("#####\n#>.b#\n#...B\n#####", "r")
+    assert sentence(state, "color", coordinates=True) == (
+        "Agent at row 1, column 1, facing right, sees <color1 key> at row 1, column 3, "
+        "<color1 door> at row 2, column 4, holds <color2 key>."
+    )
+
+
+def test_equal_but_for_colours_is_the_same_sentence() -> None:
+    drawn = "#####\n#>.b#\n#.r.B\n#####"
+    other = drawn.translate(str.maketrans("bBrR", "rRbB"))
+    assert sentence(room(drawn), "color") == sentence(room(other), "color")
+
+
+def test_nothing_unseen_is_told_and_few_sentences_are_enough() -> None:
+    counts = []
+    for env_id in SETTINGS:
+        env = make_env(env_id)
+        said = set()
+        for seed in range(25):
+            env.reset(seed=seed)
+            for _ in range(40):
+                view = view_of(env)
+                state = decode_state(view.state)
+                naming = naming_of(view.task)
+                named = things_seen(state, naming)
+                assert all(thing.place is None or state.cell(*thing.place).kind for thing in named)
+                said.add(sentence(state, naming))
+                action = view.task.action_named(min(view.task.plan(view).actions))
+                _, _, terminated, truncated, _ = env.step(action.index)
+                if terminated or truncated:
+                    break
+        counts.append(len(said))
+    assert max(counts) <= 14 and min(counts) >= 4, counts

@@ -40,7 +40,8 @@ def train_in(python: Path, folder: Path) -> None:
     assert str(folder) in where
     code = (
         "from lvlm2p.envs import tasks; from lvlm2p.prompts import load_prompt\n"
-        "for task in tasks(): load_prompt('two-turn', task, shots=16)"
+        "for task in tasks():\n"
+        "    if task.ground_truth: load_prompt('two-turn', task, shots=16)"
     )
     call(python, "-c", code, cwd=folder)
 

@@ -71,6 +71,8 @@ def _environments() -> dict[Task, list[str]]:
     """The ids of each task, without those whose grid is too large."""
     found: dict[Task, list[str]] = {}
     for env_id in covered_ids():
+        if task_for(env_id).ground_truth is None:
+            continue
         base: Any = make_env(env_id).unwrapped
         if max(base.width, base.height) <= LARGEST:
             found.setdefault(task_for(env_id), []).append(env_id)

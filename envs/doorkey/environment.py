@@ -95,7 +95,7 @@ class MapDoorKeyEnv(MiniGridEnv):
             self.width, self.height, self._cells, int(x), int(y), int(self.agent_dir), carried
         )
 
-    def step(self, action: Any) -> tuple[dict[str, Any], SupportsFloat, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         """MiniGrid's step; an opened door is success."""
         self._changed = action in CHANGING
         obs, reward, terminated, truncated, info = super().step(action)
@@ -105,7 +105,7 @@ class MapDoorKeyEnv(MiniGridEnv):
                 reward, terminated = self._reward(), True
         return obs, reward, terminated, truncated, info
 
-    def gen_obs(self) -> dict[str, Any]:
+    def gen_obs(self) -> Any:
         """Bring the map up to date; what is observed now."""
         assert self.known is not None, "call reset() first"
         if self._changed:

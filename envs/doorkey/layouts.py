@@ -67,6 +67,7 @@ class LayoutDraft:
         self.side = spec.max_room
         self.width = roll(spec.min_room, spec.max_room + 1)
         self.height = roll(spec.min_room, spec.max_room + 1)
+        self.size = self.width, self.height
         self.cells = [EMPTY_CELL] * self.side**2
         self.agent: Place | None = None
         for x in range(self.width):
@@ -113,8 +114,8 @@ def draw_layout(spec: LayoutSpec, roll: RandomInt) -> Snapshot:
         first = roll(0, 2)
         for wall in (first, first + 2):
             draft.door_in(wall, color)
-        middle = (range(side // 2 - 1, side // 2 + 1) for side in (draft.width, draft.height))
-        draft.put(draft.free(*middle), bytes((KEY, color, 0)))
+        columns, rows = (range(side // 2 - 1, side // 2 + 1) for side in draft.size)
+        draft.put(draft.free(columns, rows), bytes((KEY, color, 0)))
         draft.agent = draft.anywhere()
     else:
         front = draft.door_in(roll(0, 4), color)

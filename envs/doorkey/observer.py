@@ -22,9 +22,9 @@ class KnownMapObserver(Observer):
     """The map that the environment itself keeps, and observes; so nothing is remembered here."""
 
     def __init__(self, env: gym.Env[Any, Any], task: Task) -> None:
-        self._env: Any = env.unwrapped
-        self._task = task
-        shape = (self._env.width, self._env.height, 3)
+        self._env, self._task = env, task
+        base: Any = env.unwrapped
+        shape = (base.width, base.height, 3)
         self._space = ObservationSpace("grid", shape, np.dtype(np.uint8), has_agent=True)
 
     @property
@@ -55,7 +55,7 @@ class KnownMapObserver(Observer):
     @property
     def mission(self) -> str:
         """What is to be done."""
-        mission: str = self._env.mission
+        mission: str = self._env.unwrapped.mission  # type: ignore[attr-defined]
         return mission
 
 

@@ -7,8 +7,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from lvlm2p.envs import UserError, covered_ids, make_env, sample_states, view_of
+from lvlm2p.envs import UserError, make_env, sample_states, view_of
 from lvlm2p.envs.sampling import Policy
+from tests.support.shipped import WHOLE_GRID_IDS
 
 TWO = ["MiniGrid-Fetch-6x6-N2-v0", "MiniGrid-Dynamic-Obstacles-6x6-v0"]
 
@@ -23,7 +24,7 @@ def test_the_seed_decides(env_id: str, policy: Policy) -> None:
     assert len({view.key for view in one}) == 60
 
 
-@pytest.mark.parametrize("env_id", covered_ids())
+@pytest.mark.parametrize("env_id", WHOLE_GRID_IDS)
 def test_drawn_states_are_ones_in_which_the_episode_goes_on(env_id: str) -> None:
     for view in sample_states(env_id, 40, 0, "mixed"):
         assert view.task.ground_truth is not None

@@ -28,12 +28,17 @@ from lvlm2p.envs import (
     task_named,
     view_of,
 )
+from tests.support.shipped import WHOLE_GRID_IDS
 
 SHIPPED = ("dynamic-obstacles", "fetch", "go-to-door", "lava-gap")
 
 
-def test_every_registered_size_of_the_four_families_is_covered() -> None:
+def test_every_registered_size_of_the_families_is_covered() -> None:
     assert covered_ids() == [
+        "LVLM2P-ColoredDoorKey-v0",
+        "LVLM2P-DivergedDoorKey-v0",
+        "LVLM2P-LavaDoorKey-v0",
+        "LVLM2P-SimpleDoorKey-v0",
         "MiniGrid-Dynamic-Obstacles-16x16-v0",
         "MiniGrid-Dynamic-Obstacles-5x5-v0",
         "MiniGrid-Dynamic-Obstacles-6x6-v0",
@@ -95,7 +100,7 @@ def test_keyword_variants_can_be_seen_planned_and_solved(
     assert wins == 20
 
 
-@pytest.mark.parametrize("env_id", covered_ids())
+@pytest.mark.parametrize("env_id", WHOLE_GRID_IDS)
 def test_the_scene_is_what_the_simulator_says(env_id: str) -> None:
     for view in sample_states(env_id, 25, 3, "mixed"):
         assert view.task.ground_truth is not None

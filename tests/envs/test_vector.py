@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from minigrid.wrappers import FullyObsWrapper
 
-from lvlm2p.envs import Observation, UserError, VectorEnv, covered_ids, make_env, view_of
+from lvlm2p.envs import Observation, UserError, VectorEnv, make_env, view_of
 from lvlm2p.envs.minigrid.fast_reset import BoundedIntegers, start_episode
+from tests.support.shipped import WHOLE_GRID_IDS
 
 STEPS = 360  # for each of 4 environments and 15 ids: 21,600 in all
-ALL_IDS = covered_ids()
 TWO = ["MiniGrid-Dynamic-Obstacles-6x6-v0", "MiniGrid-Fetch-6x6-N2-v0"]
 
 
@@ -29,7 +29,7 @@ def seeds(seed: int, i: int) -> list[int]:
     return drawn
 
 
-@pytest.mark.parametrize("env_id", ALL_IDS)
+@pytest.mark.parametrize("env_id", WHOLE_GRID_IDS)
 def test_stepping_equals_minigrids_own(env_id: str) -> None:
     n, seed = 4, 7
     ours = VectorEnv(env_id, n, seed)
@@ -69,7 +69,7 @@ def test_stepping_equals_minigrids_own(env_id: str) -> None:
         seen = step.obs
 
 
-@pytest.mark.parametrize("env_id", ALL_IDS)
+@pytest.mark.parametrize("env_id", WHOLE_GRID_IDS)
 def test_one_environment_observes_what_minigrids_wrapper_does(env_id: str) -> None:
     ours, theirs = make_env(env_id), minigrids_own(env_id)
     assert ours.observation_space["image"] == theirs.observation_space["image"]  # type: ignore[index]

@@ -17,7 +17,6 @@ from lvlm2p.envs import (
     ImageStyle,
     UserError,
     View,
-    covered_ids,
     make_env,
     task_named,
     tasks,
@@ -25,8 +24,8 @@ from lvlm2p.envs import (
 )
 from lvlm2p.envs.minigrid import state as snap
 from lvlm2p.envs.minigrid.state import Snapshot, decode_state, in_words
+from tests.support.shipped import WHOLE_GRID_IDS
 
-ALL_IDS = covered_ids()
 SMALL = ImageStyle(tile=8)
 
 
@@ -126,7 +125,7 @@ def test_mission_and_task_are_in_the_key(state: Snapshot, mission: str, other: s
     assert (moved.key == as_view(state, mission).key) == (in_words(state.carried) == "purple box")
 
 
-@pytest.mark.parametrize("env_id", ALL_IDS)
+@pytest.mark.parametrize("env_id", WHOLE_GRID_IDS)
 def test_what_nobody_sees_is_not_in_the_key(env_id: str) -> None:
     env = make_env(env_id)
     env.reset(seed=5)
@@ -151,7 +150,7 @@ def test_what_nobody_sees_is_not_in_the_key(env_id: str) -> None:
     assert view_of(raw) == view
 
 
-@pytest.mark.parametrize("env_id", ALL_IDS)
+@pytest.mark.parametrize("env_id", WHOLE_GRID_IDS)
 def test_every_state_has_minigrids_own_picture_even_after_the_environment_moved_on(
     env_id: str,
 ) -> None:

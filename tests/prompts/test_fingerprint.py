@@ -15,7 +15,6 @@ import pytest
 
 from lvlm2p.envs import (
     task_named,
-    tasks,
 )
 from lvlm2p.prompts import (
     Analysis,
@@ -24,6 +23,7 @@ from lvlm2p.prompts import (
 )
 from lvlm2p.prompts.answer_format import FORMATS
 from tests.support.prompts import copied
+from tests.support.shipped import PAPER_TASKS
 
 ELICITS = tuple(FORMATS)
 FETCH = task_named("fetch")
@@ -51,7 +51,7 @@ def test_every_setting_has_a_fingerprint_of_its_own() -> None:
     seen = {
         load_prompt(name, task, shots=shots, elicit=elicit).fingerprint
         for name in ("two-turn", "direct")
-        for task in tasks()
+        for task in PAPER_TASKS
         for shots in (0, 2)
         for elicit in ELICITS
     }

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from minigrid.core.world_object import Key
+
 from lvlm2p.envs.doorkey.environment import MapDoorKeyEnv, grid_of
+from lvlm2p.envs.doorkey.known_map import KnownMap
 from lvlm2p.envs.minigrid.state import COLORS, KEY, Snapshot
 
 CELLS = {
@@ -40,14 +45,10 @@ def letters(actions: list[str] | tuple[str, ...] | None) -> str | None:
     return None if actions is None else "".join(LETTERS[action] for action in actions)
 
 
-def staged(state: Snapshot) -> MapDoorKeyEnv:
+def staged(state: Snapshot, max_steps: int = 10_000) -> MapDoorKeyEnv:
     """An environment in this state, of which only what is in sight is known."""
-    from minigrid.core.world_object import Key
-
-    from lvlm2p.envs.doorkey.known_map import KnownMap
-
     side = max(state.width, state.height)
-    env = MapDoorKeyEnv(max_room=max(side, 5), max_steps=10_000)
+    env: Any = MapDoorKeyEnv(max_room=max(side, 5), max_steps=max_steps)
     env.reset(seed=0)
     env.grid = grid_of(state)
     env.width, env.height = state.width, state.height
@@ -55,4 +56,5 @@ def staged(state: Snapshot) -> MapDoorKeyEnv:
     env.carrying = Key(COLORS[state.carried[1]]) if state.carried[0] == KEY else None
     env._cells = state.cells
     env.known = KnownMap(state, env.agent_view_size)
-    return env
+    made: MapDoorKeyEnv = env
+    return made

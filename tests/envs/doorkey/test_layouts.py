@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from minigrid.core.world_object import Key
 
 from lvlm2p.envs import UserError, make_env
 from lvlm2p.envs.doorkey import environment
@@ -24,6 +23,7 @@ from lvlm2p.envs.minigrid.state import (
     Snapshot,
     encode_cells,
 )
+from tests.envs.doorkey.rooms import room, staged
 
 N = 2000
 SIMPLE, LAVA_ROOM, COLORED, DIVERGED = (LayoutSpec(**kwargs) for kwargs in SETTINGS.values())
@@ -34,7 +34,7 @@ def layouts(spec: LayoutSpec, n: int = N) -> list[Snapshot]:
     return [draw_layout(spec, lambda low, high: int(rng.integers(low, high))) for _ in range(n)]
 
 
-def room(state: Snapshot) -> tuple[int, int]:
+def room_size(state: Snapshot) -> tuple[int, int]:
     """Columns and rows of the room, walls included, by the walls that stand there."""
     solid = [
         (x, y)
@@ -47,7 +47,7 @@ def room(state: Snapshot) -> tuple[int, int]:
 
 def front(state: Snapshot, door: tuple[int, int]) -> tuple[int, int]:
     """The cell inside the room that is right beside a door, worked out from the walls."""
-    (width, height), (x, y) = room(state), door
+    (width, height), (x, y) = room_size(state), door
     if x in (0, width - 1):
         return (1 if x == 0 else width - 2), y
     return x, (1 if y == 0 else height - 2)
@@ -69,7 +69,7 @@ def test_one_room_in_the_corner_with_a_locked_door(spec: LayoutSpec) -> None:
     heights: Counter[int] = Counter()
     for state in layouts(spec):
         assert (state.width, state.height) == (10, 10)
-        width, height = room(state)
+        width, height = room_size(state)
         widths[width] += 1
         heights[height] += 1
         edge = {(x, y) for x in range(width) for y in range(height)} - {
@@ -133,7 +133,7 @@ def test_two_doors_of_one_colour_in_opposite_walls_and_the_key_in_the_middle() -
     keys: Counter[tuple[int, int]] = Counter()
     colors: Counter[int] = Counter()
     for state in layouts(DIVERGED):
-        assert room(state) == (state.width, state.height) == (20, 20)
+        assert room_size(state) == (state.width, state.height) == (20, 20)
         first, second = state.where(DOOR)
         assert state.cell(*first) == state.cell(*second)
         assert state.cell(*first).state == 2
@@ -195,51 +195,39 @@ def play(env: MapDoorKeyEnv, actions: str) -> tuple[float, bool, bool]:
     return result
 
 
-def stage(env: MapDoorKeyEnv, state: Snapshot) -> None:
-    """Put an environment that was reset into this state."""
-    env.reset(seed=0)
-    env.grid = grid_of(state)
-    env.agent_pos, env.agent_dir = (state.x, state.y), state.direction
-    env.carrying = Key(COLORS[state.carried[1]]) if state.carried[0] else None
+CROSSING = "#####\n#.b.#\n#.{}.R\n#.~.#\n#####"
+"""The agent in the middle, a blue key above, lava below, a red door at the right."""
 
 
-def corridor(direction: int, carried: tuple[int, int] = (0, 0)) -> Snapshot:
-    """A 5 x 5 room: the agent in the middle, a blue key above, lava below, a red door at the right
-    with an empty cell before it."""
-    cells = [[(WALL, 5, 0)] * 5] + [
-        [(WALL, 5, 0), *[(EMPTY, 0, 0)] * 3, (WALL, 5, 0)] for _ in range(3)
-    ]
-    cells.append([(WALL, 5, 0)] * 5)
-    cells[2][1] = (KEY, 2, 0)
-    cells[2][3] = (LAVA, 0, 0)
-    cells[4][2] = (DOOR, 0, 2)
-    flat = b"".join(bytes(cell) for column in cells for cell in column)
-    return Snapshot(5, 5, flat, 2, 2, direction, carried)
+def crossing(agent: str, carried: str = "", **kwargs: Any) -> MapDoorKeyEnv:
+    return staged(room(CROSSING.format(agent), carried), **kwargs)
 
 
 def test_an_opened_door_is_success_and_a_wrong_key_opens_none() -> None:
-    env = MapDoorKeyEnv(max_room=5, max_steps=10)
-    stage(env, corridor(0, (KEY, 0)))
+    env = crossing(">", "r", max_steps=10)
     assert play(env, "f") == (0, False, False)
     reward, terminated, truncated = play(env, "t")
-    assert (reward, terminated, truncated) == (pytest.approx(1 - 0.9 * 2 / 10), True, False)
-    stage(env, corridor(0, (KEY, 2)))
-    assert play(env, "ft") == (0, False, False)
-    stage(env, corridor(0))
-    assert play(env, "ft") == (0, False, False)
-    assert play(env, "........") == (0, False, True)
+    assert reward == pytest.approx(1 - 0.9 * 2 / 10)
+    assert (terminated, truncated) == (True, False)
+    assert play(crossing(">", "b"), "ft") == (0, False, False)
+    assert play(crossing(">", max_steps=10), "ft........") == (0, False, True)
 
 
 def test_lava_ends_the_episode_in_failure() -> None:
-    env = MapDoorKeyEnv(max_room=5)
-    stage(env, corridor(1))
-    assert play(env, "f") == (0, True, False)
+    assert play(crossing("v"), "f") == (0, True, False)
 
 
 def test_toggling_beside_a_door_that_is_not_ahead_ends_nothing() -> None:
-    env = MapDoorKeyEnv(max_room=5)
-    stage(env, corridor(0, (KEY, 0)))
-    assert play(env, "flt") == (0, False, False)
+    assert play(crossing(">", "r"), "flt") == (0, False, False)
+
+
+def test_one_key_at_a_time_is_carried_and_put_down() -> None:
+    env = crossing("^")
+    play(env, "p")
+    assert env.true_state().carried == (KEY, COLORS.index("blue"))
+    play(env, "rd")
+    assert env.true_state().carried == (0, 0)
+    assert env.true_state().cell(3, 2)[:2] == (KEY, COLORS.index("blue"))
 
 
 def test_layouts_without_a_solution_can_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,6 +92,7 @@ def covered_ids() -> list[str]:
 
     _register_environments()
     _builtin()
+    _installed()
     return sorted(env_id for env_id in gym.registry if _match(env_id) is not None)
 
 

@@ -28,6 +28,7 @@ def train(argv: Argv) -> None:
 
     result = run(config)
     show(result.as_json(), result.summary(), json)
+    end(result.trouble())
 
 
 def evaluate(argv: Argv) -> None:
@@ -43,6 +44,7 @@ def evaluate(argv: Argv) -> None:
     if report.out is not None:
         write_report(report, report.out)
     show(report.as_json(), summarise(report.results), json)
+    end(report.trouble())
 
 
 def label(argv: Argv) -> None:
@@ -54,6 +56,7 @@ def label(argv: Argv) -> None:
 
     result = label_states(config)
     show(result.as_json(), result.summary(), json)
+    end(result.trouble())
 
 
 def labels(argv: Argv) -> None:
@@ -72,6 +75,15 @@ def labels(argv: Argv) -> None:
         "lvlm2p labels", {name: model.__doc__ for name, model in options.items()}, argv
     )
     config, json = parse(f"labels {command}", options[command], rest, options[command].__doc__)
+    result = config.run()
+    show(result.as_json(), result.summary(), json)
+
+
+def envs(argv: Argv) -> None:
+    """Which environments are supported: their ids by task, and which have an exact planner."""
+    from lvlm2p.envs.listing import EnvsConfig
+
+    config, json = parse("envs", EnvsConfig, argv, envs.__doc__)
     result = config.run()
     show(result.as_json(), result.summary(), json)
 
@@ -120,7 +132,7 @@ def compare(argv: Argv) -> None:
 
 COMMANDS: dict[str, Callable[[Argv], None]] = {
     command.__name__: command
-    for command in (train, evaluate, label, labels, teachers, serve, play, compare)
+    for command in (train, evaluate, label, labels, teachers, envs, serve, play, compare)
 }
 
 
@@ -135,6 +147,14 @@ def show(data: Mapping[str, Any], text: Any, json: bool) -> None:
         from rich.console import Console
 
         Console(soft_wrap=isinstance(text, str)).print(text, markup=False, highlight=False)
+
+
+def end(trouble: str | None) -> None:
+    """Leave with exit code 3 where what was asked for is done, and in vain."""
+    from lvlm2p.teachers.errors import TeacherError
+
+    if trouble is not None:
+        raise TeacherError(trouble)
 
 
 def pick(prog: str, known: Mapping[str, str | None], argv: Argv) -> tuple[str, Argv]:
@@ -153,12 +173,15 @@ def pick(prog: str, known: Mapping[str, str | None], argv: Argv) -> tuple[str, A
 def main(argv: Argv | None = None) -> int:
     """Run one command; the value is the exit code."""
     tolerate_streams()
+    words = sys.argv[1:] if argv is None else argv
+    if words and words[0] in ("--version", "-V"):
+        from lvlm2p.teachers.label import tool_version
+
+        print(f"lvlm2p {tool_version()}")
+        return 0
     try:
-        command, rest = pick(
-            "lvlm2p",
-            {name: run.__doc__ for name, run in COMMANDS.items()},
-            sys.argv[1:] if argv is None else argv,
-        )
+        known = {name: run.__doc__ for name, run in COMMANDS.items()}
+        command, rest = pick("lvlm2p", known, words)
         with signals_as_ctrl_c():
             COMMANDS[command](rest)
     except Lvlm2pError as error:

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
+from lvlm2p.aliases import in_own_words, own_name
 from lvlm2p.envs.errors import UnknownNameError
+from lvlm2p.teachers.integers import integers_in_digits
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
 
 Model = TypeVar("Model", bound="BaseModel")
 Argv = Sequence[str]
+Flag = tuple[Any, Any]
+"""Of tyro's: an annotated type, and the dataclass field that holds the default."""
+
+WIDEST = 120
+"""Columns of ``--help`` at most."""
 
 
 def parse(command: str, model: type[Model], argv: Argv, doc: str | None) -> tuple[Model, bool]:
@@ -26,21 +36,60 @@ def parse(command: str, model: type[Model], argv: Argv, doc: str | None) -> tupl
     import tyro
 
     source, data = config_file(argv, model)
-    fields: list[tuple[str, Any, Any]] = []
+    words = in_own_words(argv, model)
+    copy = _grouped(_flags(model, data, source), getattr(model, "help_groups", {}))
+    with _readable_width():
+        found = tyro.cli(copy, args=words, prog=f"lvlm2p {command}", description=doc)
+    read: dict[str, Any] = {}
+    for name, value in vars(found).items():
+        read |= vars(value) if name in getattr(model, "help_groups", {}) else {name: value}
+    json = read.pop("json")
+    read.pop("config")
+    if "teacher_args" in read:
+        read["teacher_args"] = data.get("teacher_args", {}) | key_values(read["teacher_args"])
+    given = {word.partition("=")[0][2:].replace("-", "_") for word in words if word[:2] == "--"}
+    bare = {name: field.get_default() for name, field in model.model_fields.items()}
+    # What nobody gave is left to the model, which may want to know that.
+    read = {
+        key: value
+        for key, value in read.items()
+        if key in data or key in given or value != bare[key]
+    }
+    from_file = {key for key, value in data.items() if read.get(key) == value}
+    return validated(model, read, from_file, source), json
 
-    def flag(name: str, kind: Any, doc: str | None, default: Any, *marks: Any) -> None:
+
+@contextlib.contextmanager
+def _readable_width() -> Iterator[None]:
+    """Help in one column, in lines that can be read, however wide the terminal is."""
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = str(min(shutil.get_terminal_size().columns, WIDEST))
+    try:
+        yield
+    finally:
+        del os.environ["COLUMNS"]
+        if before is not None:
+            os.environ["COLUMNS"] = before
+
+
+def _flags(model: type[BaseModel], data: Mapping[str, Any], source: Path | None) -> dict[str, Flag]:
+    """A flag for each option, and two that every command has; ``data`` are the file's values."""
+    import tyro
+
+    flags: dict[str, Flag] = {}
+    alone = tyro.conf.FlagCreatePairsOff[bool]  # without its --no-...
+
+    def add(name: str, kind: Any, doc: str | None, default: Any, marks: Mapping[str, Any]) -> None:
         value: Any = dataclasses.field(default_factory=lambda: default, kw_only=True)
         if default is tyro.MISSING:
             value = dataclasses.field(kw_only=True)
-        fields.append(
-            (name, Annotated[(kind, tyro.conf.arg(help=doc or "", **dict(marks)))], value)
-        )
+        flags[name] = (Annotated[(kind, tyro.conf.arg(help=doc or "", **marks))], value)
 
     for name, field in model.model_fields.items():
         if name == "teacher_args":
-            marks = {"name": "teacher-arg", "aliases": ("-T",), "metavar": "KEY=VALUE"}
             kind: Any = tyro.conf.UseAppendAction[tuple[str, ...]]
-            flag(name, kind, field.description, (), *marks.items())
+            marks = {"name": "teacher-arg", "aliases": ("-T",), "metavar": "KEY=VALUE"}
+            add(name, kind, field.description, (), marks)
             continue
         default = (
             tyro.MISSING if field.is_required() else field.get_default(call_default_factory=True)
@@ -48,18 +97,29 @@ def parse(command: str, model: type[Model], argv: Argv, doc: str | None) -> tupl
         kind = (
             Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
         )
-        flag(name, kind, field.description, data.get(name, default))
-    flag("json", tyro.conf.FlagCreatePairsOff[bool], "Print one JSON object, for scripts.", False)
+        kind = alone if name == "yes" else kind
+        add(name, kind, field.description, data.get(name, default), {})
+    add("json", alone, "Print one JSON object, for scripts.", False, {})
     if "config" not in model.model_fields:
-        flag("config", Path | None, "YAML file of options; flags win over it.", source)
-    copy = dataclasses.make_dataclass("options", fields)
-    read = dict(vars(tyro.cli(copy, args=argv, prog=f"lvlm2p {command}", description=doc)))
-    json = read.pop("json")
-    read.pop("config")
-    if "teacher_args" in read:
-        read["teacher_args"] = data.get("teacher_args", {}) | key_values(read["teacher_args"])
-    from_file = {key for key, value in data.items() if read.get(key) == value}
-    return validated(model, read, from_file, source), json
+        add("config", Path | None, "YAML file of options; flags win over it.", source, {})
+    return flags
+
+
+def _grouped(flags: Mapping[str, Flag], groups: Mapping[str, Sequence[str]]) -> type[Any]:
+    """The flags as a class for tyro: a box of ``--help`` for each group, in this order."""
+    import tyro
+
+    where = {name: group for group, names in groups.items() for name in names}
+    members: dict[str, list[tuple[str, Any, Any]]] = {group: [] for group in groups}
+    fields: list[tuple[str, Any, Any]] = []
+    others = [name for name in flags if name not in where]
+    for name in [*filter(flags.__contains__, where), *others]:
+        members.get(where.get(name, ""), fields).append((name, *flags[name]))
+    for group, inside in members.items():
+        box: Any = dataclasses.make_dataclass(group, inside)
+        marked = Annotated[(box, tyro.conf.arg(help=""), tyro.conf.OmitArgPrefixes)]
+        fields.append((group, marked, dataclasses.field(kw_only=True)))
+    return dataclasses.make_dataclass("options", fields)
 
 
 def config_file(argv: Argv, model: type[BaseModel]) -> tuple[Path | None, dict[str, Any]]:
@@ -87,6 +147,7 @@ def config_file(argv: Argv, model: type[BaseModel]) -> tuple[Path | None, dict[s
         raise ConfigError(f"--config {path} is not YAML: {where}") from None
     if not isinstance(data, dict):
         raise ConfigError(f"--config {path} must hold one 'key: value' a line")
+    data = _by_own_names(path, data, model)
     for key, value in data.items():
         if key not in model.model_fields:
             raise UnknownNameError(f"option in {path}:", str(key), model.model_fields)
@@ -97,6 +158,21 @@ def config_file(argv: Argv, model: type[BaseModel]) -> tuple[Path | None, dict[s
         except ValidationError as error:
             raise ConfigError(f"{key} in {path}: {reason(error)}") from None
     return path, data
+
+
+def _by_own_names(path: Path, data: dict[Any, Any], model: type[BaseModel]) -> dict[Any, Any]:
+    """``data`` with our options' names, and with integers in digits."""
+    from lvlm2p.teachers.errors import ConfigError
+
+    named: dict[Any, Any] = {}
+    for key, value in data.items():
+        name = own_name(str(key), model)
+        if name in named:
+            raise ConfigError(f"{path} says {name} twice: leave out {key}")
+        named[name] = value
+    return integers_in_digits(
+        named, {name: field.annotation for name, field in model.model_fields.items()}
+    )
 
 
 def key_values(pairs: Sequence[str]) -> dict[str, str]:

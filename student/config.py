@@ -6,12 +6,12 @@ Kept free of heavy imports: the command line reads this file to print its help.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from lvlm2p.student.learn.ask import parse_ask
-from lvlm2p.teachers.options import TeacherOptions
+from lvlm2p.teachers.options import ANSWERING, BUDGET, STORED, TeacherOptions
 
 if TYPE_CHECKING:
     from lvlm2p.teachers import Teacher
@@ -22,7 +22,7 @@ the states that it has no label for. With the same it does not, and goes on as i
 
 UNSEEN = {
     *("run_dir", "resume", "progress", "frames", "final_episodes", "checkpoint_every"),
-    *("save_visited", "store", *WHO_IS_ASKED),
+    *("save_visited", "store", "yes", *WHO_IS_ASKED),
 }
 """Options that may differ when a run is resumed, because they change nothing that was learned.
 
@@ -39,10 +39,33 @@ BY_ALGORITHM: dict[str, dict[str, Any]] = {
 }
 
 
+RUN_DIR = Path("runs/train")
+"""The folder of a run that names none; where it exists, the next one: ``runs/train-2``."""
+
+
 class TrainConfig(TeacherOptions):
     """Options of ``lvlm2p train``."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, validate_default=True)
+
+    help_groups: ClassVar[dict[str, tuple[str, ...]]] = {
+        "task": ("env", "frames", "seed"),
+        "teacher": ("teacher", *ANSWERING, "ask", "calibrate"),
+        "budget": BUDGET,
+        "store": STORED,
+        "student": (
+            *("algo", "n_envs", "n_steps", "epochs", "batch_size", "lr", "gamma", "gae_lambda"),
+            *("clip", "ent_coef", "vf_coef", "max_grad_norm", "opt_eps", "hidden"),
+        ),
+        "distillation": (
+            *("kl_coef", "kl_schedule", "kl_frames", "kl_floor", "kl_target", "kl_direction"),
+            *("kl_minibatches", "teacher_return"),
+        ),
+        "run": (
+            *("run_dir", "resume", "eval_every", "eval_episodes", "final_episodes"),
+            *("checkpoint_every", "save_visited", "progress", "config", "json"),
+        ),
+    }
 
     env: str
     """Gymnasium id of the environment, such as MiniGrid-GoToDoor-6x6-v0."""
@@ -59,8 +82,9 @@ class TrainConfig(TeacherOptions):
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Seed of the weights, the episodes and every random choice."""
 
-    run_dir: Path = Path("runs/train")
-    """Folder of the run; must not exist yet, unless --resume."""
+    run_dir: Path = RUN_DIR
+    """Folder of the run; must be new or empty, unless --resume. Where it is left out: runs/train,
+    else runs/train-2 and so on, the first that is new (with --resume: the last that is there)."""
 
     resume: bool = False
     """Go on from the folder's last checkpoint, with the very same result as without the stop."""

@@ -18,6 +18,12 @@ else:
     Elicit = Literal[elicitation_names()]  # so that --help lists them
 
 
+ANSWERING = ("teacher_args", "elicit", "prompt", "shots", "symmetry", "retry_failures")
+STORED = ("store", "labels", "offline", "on_miss")
+BUDGET = ("budget_usd", "budget_calls", "yes")
+"""The options below, as the groups of ``--help`` list them."""
+
+
 class TeacherOptions(BaseModel):
     """Options of ``train``, ``evaluate`` and ``label`` about the teacher and its answers."""
 
@@ -60,6 +66,9 @@ class TeacherOptions(BaseModel):
 
     retry_failures: bool = False
     """Ask again about states whose answer was paid for and of no use."""
+
+    yes: bool = False
+    """Ask the teacher, whatever it costs, without a question about it first."""
 
     @model_validator(mode="after")
     def _nobody_has_options(self) -> Self:

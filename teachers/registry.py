@@ -26,6 +26,7 @@ from lvlm2p.teachers.errors import (
     TeacherNotReadyError,
     UnknownNameError,
 )
+from lvlm2p.teachers.integers import integers_in_digits
 from lvlm2p.teachers.plugin import Context, Status
 
 if TYPE_CHECKING:
@@ -225,8 +226,9 @@ def _options(name: str, teacher_class: Any, given: Mapping[str, object]) -> Base
             guess = f"did you mean {near[0]!r}? " if near else ""
             has = f"it has {', '.join(known)}" if known else "it has none"
             raise ConfigError(f"teacher {name!r} has no option {key!r}: {guess}{has}")
+    kinds = {key: field.annotation for key, field in model.model_fields.items()}
     try:
-        return model.model_validate(dict(given))
+        return model.model_validate(integers_in_digits(given, kinds))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "options"

@@ -10,13 +10,16 @@ from __future__ import annotations
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lvlm2p.envs import Task, View
 from lvlm2p.teachers.errors import Lvlm2pError, TeacherError
 from lvlm2p.teachers.label import Answer, Failure, Label, add_usd
+
+NEARLY_ALL = 0.9
+"""Share of the answers that failed, from which on a command does not end well."""
 
 
 @dataclass
@@ -36,17 +39,35 @@ class Counts:
     saved: int = 0
     """Questions not asked because a symmetric state had been (``--symmetry canonical``)."""
     cost_usd: float | None = 0.0
+    first_failure: str = field(default="", compare=False)
+    """Its kind and what was said, where there was one."""
 
     def add_asked(self, answer: Answer) -> None:
         """Count one answer that the model gave just now."""
         self.asked += 1
-        self.failed += isinstance(answer, Failure)
+        self._note(answer)
         self.cost_usd = add_usd(self.cost_usd, answer.cost_usd)
 
     def add_cached(self, answer: Answer) -> None:
         """Count one answer that was already there; nothing is paid for it again."""
         self.cached += 1
-        self.failed += isinstance(answer, Failure)
+        self._note(answer)
+
+    def _note(self, answer: Answer) -> None:
+        if isinstance(answer, Failure):
+            self.failed += 1
+            self.first_failure = self.first_failure or f"{answer.failure}: {answer.message}"
+
+    def trouble(self, written: str) -> str | None:
+        """That (nearly) all answers failed, why, and what was ``written`` all the same, in one
+        sentence; None where enough of them are of use."""
+        answers = self.asked + self.cached
+        if not answers or self.failed < NEARLY_ALL * answers:
+            return None
+        return (
+            f"{self.failed:,} of {answers:,} answers failed, the first: {self.first_failure}; "
+            f"written all the same: {written}"
+        )
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(
@@ -56,6 +77,7 @@ class Counts:
             missing=self.missing + other.missing,
             saved=self.saved + other.saved,
             cost_usd=add_usd(self.cost_usd, other.cost_usd),
+            first_failure=self.first_failure or other.first_failure,
         )
 
     def __sub__(self, other: Counts) -> Counts:
@@ -67,6 +89,7 @@ class Counts:
             missing=self.missing - other.missing,
             saved=self.saved - other.saved,
             cost_usd=None if other.cost_usd is None else add_usd(self.cost_usd, -other.cost_usd),
+            first_failure=self.first_failure,
         )
 
     def as_dict(self) -> dict[str, Any]:

@@ -17,14 +17,14 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("envs", "prompts", "teachers", "student")
-LAYERS = (*PACKAGES, "flags", "process", "cli", "__main__")
+LAYERS = (*PACKAGES, "aliases", "flags", "process", "cli", "__main__")
 # The commands of teachers/ that act in environments, not only look at views.
 ACTING = ("teachers/evaluation", "teachers/labelling")
 # What a student may know of teachers: the interface, never who answered; and helpers that are
 # about no teacher at all.
 INTERFACE = {"teachers.options", "teachers.errors", "teachers.label", "teachers.teacher"}
 PUBLIC = {"Answer", "Counts", "Failure", "Label", "Prefetcher", "Teacher"}
-HELPERS = {"teachers.progress", "teachers.files", "teachers.statistics"}
+HELPERS = {"teachers.progress", "teachers.files", "teachers.statistics", "teachers.integers"}
 # What a teacher may know of environments: never how to act in them.
 VIEWED = {"Task", "View", "canonical", "task_named"}
 HEAVY = ("torch", "litellm", "transformers", "ray", "gymnasium", "minigrid", "matplotlib")

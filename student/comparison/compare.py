@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from lvlm2p.student.comparison.config import SHOWN, CompareConfig, Metric
 from lvlm2p.student.comparison.result import Comparison, Final, GroupResult
-from lvlm2p.student.comparison.runs import Group, grouped, read_run
+from lvlm2p.student.comparison.runs import Group, grouped, read_runs
 from lvlm2p.student.comparison.statistics import (
     Ratio,
     Reach,
@@ -31,10 +31,9 @@ def compare(config: CompareConfig) -> Comparison:
     """
     from lvlm2p.student.comparison.curves import draw
 
-    folders = list(dict.fromkeys(folder.resolve() for folder in config.runs))
-    named = {folder.resolve(): folder for folder in reversed(config.runs)}
     wanted = dict.fromkeys((*SHOWN, config.metric or SHOWN[0]))
-    groups = grouped([read_run(named[folder], wanted) for folder in folders])
+    runs, left_out = read_runs(config.runs, wanted, config.metric)
+    groups = grouped(runs)
     metric = config.metric or default_metric(groups)
     for group in groups:
         for run in group.runs:
@@ -45,7 +44,7 @@ def compare(config: CompareConfig) -> Comparison:
                 )
     rows = measure(groups, metric, config)
     panels = [name for name in wanted if any(group.curves(name) for group in groups)]
-    limits = notes(groups, metric, panels)
+    limits = (*notes(groups, metric, panels), *left_out)
     result = Comparison(config.out, metric, config.thresholds, rows, limits)
     try:
         config.out.mkdir(parents=True, exist_ok=True)

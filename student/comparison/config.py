@@ -24,7 +24,8 @@ class CompareConfig(BaseModel):
     )
 
     runs: tyro.conf.Positional[list[Path]]
-    """Folders of runs. Those that differ only in their seeds are one group."""
+    """Folders of runs, or folders that hold runs, such as runs/. Those that differ only in their
+    seeds are one group."""
 
     out: Path = Path("compare")
     """Folder for curves.png and compare.json."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lvlm2p.teachers.errors import RunError
+
+RECORD = "versions.json"
+"""In the folder of every run: how it was configured, and with which versions."""
 
 ALONE = "no teacher"
 OF_A_TEACHER = (
@@ -40,6 +44,11 @@ class RecordedRun:
     """In the evaluation at the end; None: the run has not ended."""
 
     @property
+    def identity(self) -> str:
+        """All that was chosen but the seed."""
+        return json.dumps([self.env, self.options, self.fingerprint], sort_keys=True)
+
+    @property
     def alone(self) -> bool:
         """Whether it had no teacher."""
         return bool(self.options["teacher"] == "none")
@@ -58,15 +67,73 @@ class Group:
         return [run.curves[metric] for run in self.runs if run.curves.get(metric)]
 
 
+def read_runs(
+    named: Sequence[Path], metrics: Iterable[str], needed: str | None
+) -> tuple[list[RecordedRun], list[str]]:
+    """The runs in ``named`` folders, each a run's or one that holds runs, however deep.
+
+    Of the runs in a folder, those that can't be compared (no values yet or, where it is ``needed``,
+    none of one metric; the same configuration and seed as another) are left out; what was named
+    itself can't be.
+
+    Returns:
+        the runs, and for each that was left out a sentence.
+
+    Raises:
+        RunError: as :func:`read_run`, or there is nothing to compare.
+    """
+    runs: dict[Path, RecordedRun] = {}
+    left_out: dict[Path, str] = {}
+    wanted = tuple(metrics)
+    for folder in named:
+        inside = _runs_inside(folder)
+        for place in inside or [folder]:
+            if place.resolve() in runs:
+                continue
+            try:
+                run = read_run(place, wanted)
+                if inside:
+                    _check_fits(run, runs.values(), needed)
+                runs[place.resolve()] = run
+            except RunError as error:
+                if not inside:
+                    raise
+                left_out[place] = f"Left out: {error}."
+    if not runs:
+        raise RunError("nothing to compare: " + " ".join(left_out.values()))
+    return list(runs.values()), list(left_out.values())
+
+
+def _runs_inside(folder: Path) -> list[Path]:
+    """The runs below a folder that is none itself, in the order of their names and numbers."""
+    if (folder / RECORD).is_file():
+        return []
+    found = [path.parent for path in folder.rglob(RECORD)]
+    return sorted(found, key=lambda path: [_number(part) for part in path.parts])
+
+
+def _number(name: str) -> list[tuple[int, str]]:
+    """What makes ``train-10`` come after ``train-9``."""
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", name)]
+
+
+def _check_fits(run: RecordedRun, others: Iterable[RecordedRun], needed: str | None) -> None:
+    if needed is not None and not run.curves[needed]:
+        raise RunError(f"{run.folder} has no values of {needed}")
+    for other in others:
+        if (other.identity, other.seeds) == (run.identity, run.seeds):
+            raise RunError(f"{run.folder} is the same run as {other.folder}, seed and all")
+
+
 def read_run(folder: Path, metrics: Iterable[str]) -> RecordedRun:
     """The run in ``folder``, with the curves of ``metrics``.
 
     Raises:
         RunError: there is none, or its files can't be read.
     """
-    path = folder / "versions.json"
+    path = folder / RECORD
     if not path.is_file():
-        raise RunError(f"there is no run in {folder}: each has a versions.json")
+        raise RunError(f"there is no run in {folder}: each has a {RECORD}")
     try:
         record = json.loads(path.read_bytes())
         config, teacher = dict(record["config"]), record["teacher"]
@@ -127,14 +194,13 @@ def grouped(runs: Sequence[RecordedRun]) -> list[Group]:
     """
     groups: dict[str, list[RecordedRun]] = {}
     for run in runs:
-        identity = json.dumps([run.env, run.options, run.fingerprint], sort_keys=True)
-        for other in groups.setdefault(identity, []):
+        for other in groups.setdefault(run.identity, []):
             if other.seeds == run.seeds:
                 raise RunError(
                     f"{other.folder} and {run.folder} have the same configuration and the same "
                     f"seed {run.seed}, so they count once: leave one out"
                 )
-        groups[identity].append(run)
+        groups[run.identity].append(run)
     firsts = [members[0] for members in groups.values()]
     return [
         Group(members[0].env, name, tuple(members))

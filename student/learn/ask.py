@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 
+from lvlm2p.teachers.integers import in_digits
+
 Rule = Callable[[Sequence[str], Sequence[float]], list[bool]]
 """(keys of new distinct states, the student's entropy there) -> which of them to ask about."""
 
@@ -21,7 +23,7 @@ def parse_ask(rule: str) -> tuple[str, float]:
     if kind == "all" and not amount:
         return kind, 1.0
     try:
-        number = float(amount)
+        number = float(in_digits(amount) if kind == "budget" else amount)
     except ValueError:
         number = -1.0
     if kind in ("random", "entropy") and 0 <= number <= 1:

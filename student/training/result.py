@@ -35,6 +35,10 @@ class TrainResult:
             "seconds": round(self.seconds, 3),
         }
 
+    def trouble(self) -> str | None:
+        """Why the run was in vain: (nearly) all answers of its teacher failed; None: it was not."""
+        return self.labels.trouble(f"a student trained without labels, in {self.run_dir}")
+
     def summary(self) -> str:
         """The same in words."""
         e, n = self.evaluation, self.labels

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
+from itertools import count, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lvlm2p.student.config import ABOUT_THE_TEACHER
+from lvlm2p.student.config import ABOUT_THE_TEACHER, RUN_DIR
 from lvlm2p.teachers.errors import RunError
 from lvlm2p.teachers.files import PART, write_atomically
 
@@ -23,6 +26,53 @@ PACKAGES = ("lvlm2p", "torch", "numpy", "gymnasium", "minigrid", "safetensors", 
 
 LOCK = "lock"
 """The file that the training process has locked."""
+
+
+@contextmanager
+def run_dir_named(config: TrainConfig) -> Iterator[TrainConfig]:
+    """``config`` with the folder of its run: where none is named a fresh one, which is made now, so
+    that two runs that begin together don't share it, and removed if nothing is written into it.
+
+    With ``resume`` it is the last such folder.
+
+    Raises:
+        RunError: it can't be made.
+    """
+    if config.resume:
+        yield config.model_copy(update={"run_dir": _last_numbered()})
+        return
+    made = [] if RUN_DIR.parent.exists() else [RUN_DIR.parent]
+    folder = _next_numbered()
+    try:
+        yield config.model_copy(update={"run_dir": folder})
+    finally:
+        with suppress(OSError):  # it is not empty: a run was written into it
+            for empty in (folder, *made):
+                empty.rmdir()
+
+
+def _numbered() -> Iterator[Path]:
+    """``runs/train``, ``runs/train-2``, ``runs/train-3`` and so on."""
+    yield RUN_DIR
+    for number in count(2):
+        yield RUN_DIR.with_name(f"{RUN_DIR.name}-{number}")
+
+
+def _next_numbered() -> Path:
+    for folder in _numbered():
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise RunError(f"{folder} can't be written: {error.strerror}") from None
+        return folder
+    raise AssertionError("numbers do not end")
+
+
+def _last_numbered() -> Path:
+    existing = list(takewhile(Path.exists, _numbered()))
+    return existing[-1] if existing else RUN_DIR
 
 
 def open_run_dir(config: TrainConfig, teacher: Teacher | None) -> AcquireReturnProxy:
@@ -40,8 +90,10 @@ def open_run_dir(config: TrainConfig, teacher: Teacher | None) -> AcquireReturnP
     if config.resume:
         _check_same(folder, record)
     try:
-        folder.mkdir(parents=True, exist_ok=config.resume)
+        _check_unused(config)
+        folder.mkdir(parents=True, exist_ok=True)
         lock = _lock(folder)
+        _check_unused(config)  # until the lock another process could write there
         write_atomically(folder / "config.yaml", as_yaml(config))
         write_atomically(folder / "versions.json", json.dumps(record, indent=2))
     except FileExistsError:
@@ -51,6 +103,15 @@ def open_run_dir(config: TrainConfig, teacher: Teacher | None) -> AcquireReturnP
     except OSError as error:
         raise RunError(f"{folder} can't be written: {error.strerror}") from None
     return lock
+
+
+def _check_unused(config: TrainConfig) -> None:
+    """Raises FileExistsError where a new run would be written over something."""
+    folder = config.run_dir
+    if config.resume or not folder.exists():
+        return
+    if not folder.is_dir() or any(entry.name != LOCK for entry in folder.iterdir()):
+        raise FileExistsError
 
 
 def _lock(folder: Path) -> AcquireReturnProxy:
@@ -127,5 +188,5 @@ def as_yaml(config: TrainConfig) -> str:
     """The resolved configuration as a file that ``--config`` takes."""
     import yaml
 
-    options = config.model_dump(mode="json", exclude={"resume"})
+    options = config.model_dump(mode="json", exclude={"resume", "yes"})
     return "# lvlm2p train --config this-file\n" + yaml.safe_dump(options, sort_keys=False)

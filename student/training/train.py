@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import math
+import shlex
 import shutil
-import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from lvlm2p.envs import task_for
 from lvlm2p.student.learn import a2c, ppo
@@ -29,9 +26,10 @@ from lvlm2p.student.training.evaluation import (
     greedy,
 )
 from lvlm2p.student.training.metrics import Metrics
+from lvlm2p.student.training.process import imports_uncollected, interruptible, one_thread
 from lvlm2p.student.training.progress import Progress
 from lvlm2p.student.training.result import TrainResult
-from lvlm2p.student.training.run_dir import open_run_dir
+from lvlm2p.student.training.run_dir import open_run_dir, run_dir_named
 from lvlm2p.student.training.run_state import Run
 from lvlm2p.student.training.trained import Student
 from lvlm2p.teachers import Teacher
@@ -39,8 +37,6 @@ from lvlm2p.teachers.errors import ConfigError, TeacherError, TeacherNotReadyErr
 from lvlm2p.teachers.files import write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from lvlm2p.student.config import TrainConfig
 
 TEACHER_EPISODES = 20
@@ -63,6 +59,9 @@ def train(config: TrainConfig, teacher: Teacher | None = None) -> TrainResult:
         RunError, CheckpointError: the run's folder can't be used.
         TeacherError: the teacher can't advise on this environment, or could not answer.
     """
+    if "run_dir" not in config.model_fields_set:
+        with run_dir_named(config) as named:
+            return train(named, teacher)
     if teacher is None and config.teacher != "none":
         with closing(config.load_own_teacher()) as own:
             return train(config, own)
@@ -73,9 +72,9 @@ def train(config: TrainConfig, teacher: Teacher | None = None) -> TrainResult:
         raise TeacherNotReadyError(reason)
     with (
         open_run_dir(config, teacher),
-        _one_thread(),
-        _imports_uncollected(),
-        _interruptible() as stop,
+        one_thread(),
+        imports_uncollected(),
+        interruptible() as stop,
         Progress(config.frames, config.progress) as bar,
     ):
         run = Run(config, teacher)
@@ -94,9 +93,10 @@ def train(config: TrainConfig, teacher: Teacher | None = None) -> TrainResult:
                 if never_began:
                     raise  # no key, say: once there is one, the same command must do
                 run.save(metrics)
+                saved = shlex.quote(str(config.run_dir / "config.yaml"))
                 bar.say(
                     f"saved after {run.boundary['frames']:,} frames; go on with: "
-                    f"lvlm2p train --config {config.run_dir / 'config.yaml'} --resume"
+                    f"lvlm2p train --config {saved} --resume"
                 )
                 if isinstance(error, Stopped):
                     raise KeyboardInterrupt from None
@@ -254,44 +254,3 @@ def _finish(run: Run, stop: threading.Event) -> TrainResult:
     text = json.dumps(result.as_json(), indent=2)
     write_atomically(config.run_dir / "result.json", text)
     return result
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Networks this small are fastest on one thread; and sums have one order, so one result."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def _imports_uncollected() -> Iterator[None]:
-    """Python's garbage collector would look through all of PyTorch, 0.2 s, again and again."""
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
-
-
-@contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets; the second one interrupts at once."""
-    stop = threading.Event()
-
-    def handle(number: int, frame: Any) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before: Callable[..., Any] | int | None = signal.signal(signal.SIGINT, handle)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)

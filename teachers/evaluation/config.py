@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field, field_validator
 
-from lvlm2p.teachers.options import TeacherOptions
+from lvlm2p.teachers.options import ANSWERING, BUDGET, STORED, TeacherOptions
 
 
 class EvaluateConfig(TeacherOptions):
     """Which teachers, on which environments, how thoroughly, and where the report goes."""
+
+    help_groups: ClassVar[dict[str, tuple[str, ...]]] = {
+        "task": ("env", "states", "states_file", "episodes", "probes", "seed"),
+        "teacher": ("teacher", *ANSWERING),
+        "budget": BUDGET,
+        "store": STORED,
+        "run": ("out", "config", "json"),
+    }
 
     teacher: list[str] = Field(min_length=1)
     """Teachers to measure, beside the planner and the uniform baseline, which always are."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from lvlm2p.teachers.options import TeacherOptions
+from lvlm2p.teachers.options import ANSWERING, BUDGET, STORED, TeacherOptions
 from lvlm2p.teachers.teacher import Counts
 
 
@@ -16,6 +16,17 @@ class LabelConfig(TeacherOptions):
     """Which states to label, and where to."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    help_groups: ClassVar[dict[str, tuple[str, ...]]] = {
+        "states": ("env", "states", "policy", "all_states", "from_run", "from_file", "seed"),
+        "teacher": ("teacher", *ANSWERING),
+        "budget": BUDGET,
+        "store": STORED,
+        "run": (
+            *("out", "images", "engine", "ray_address", "workers", "worker_gpus"),
+            *("config", "json"),
+        ),
+    }
 
     teacher: str
     """Who is asked; `lvlm2p teachers` lists them."""
@@ -93,6 +104,10 @@ class Labelled:
             "rows": self.rows,
             "seconds": round(self.seconds, 3),
         }
+
+    def trouble(self) -> str | None:
+        """Why it was in vain: (nearly) all answers failed; None: it was not."""
+        return self.counts.trouble(f"{self.rows:,} rows in {self.out}")
 
     def summary(self) -> str:
         """One or two lines."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,7 +123,8 @@ def _sentence(path: Path, error: Exception) -> StoreError:
     elif "malformed" in said or "not a database" in said or "corrupt" in said:
         what = (
             f"its database is damaged ({error}); nothing was changed: put back a copy of the "
-            f"folder, or save what can be read with `sqlite3 {path / DBNAME} .recover`"
+            "folder, or save what can be read with "
+            f"`sqlite3 {shlex.quote(str(path / DBNAME))} .recover`"
         )
     elif isinstance(error, OSError) or "readonly" in said or "unable to open" in said:
         what = f"it can't be read and written here ({error}): choose another with --store"

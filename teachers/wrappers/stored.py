@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from shlex import quote
 from typing import Literal
 
 from lvlm2p.envs import View
@@ -144,11 +145,11 @@ class StoredTeacher(TeacherWrapper):
 
     def _missing(self, todo: Mapping[str, View], states: int) -> MissingLabelsError:
         tasks = ", ".join(sorted({view.task.name for view in todo.values()}))
+        which = f"--teacher {quote(self.name)} --env ID --store {quote(str(self.store.path))}"
         return MissingLabelsError(
             f"offline, and {len(todo):,} of {states:,} states asked about ({tasks}) have no label "
             f"of {self.name!r} with these options in {self.store.path}: label them with `lvlm2p "
-            f"label --teacher {self.name} --env ID --store {self.store.path}` and the same -T "
-            "options, or go on without them with --on-miss skip"
+            f"label {which}` and the same -T options, or go on without them with --on-miss skip"
         )
 
     def _skip(self, todo: Mapping[str, View]) -> Iterator[tuple[View, Answer, bool]]:

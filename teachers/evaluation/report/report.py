@@ -9,6 +9,7 @@ from typing import Any
 from lvlm2p.teachers.evaluation.measuring import Measured
 from lvlm2p.teachers.evaluation.results import Interval, Results
 from lvlm2p.teachers.evaluation.states import Case
+from lvlm2p.teachers.teacher import NEARLY_ALL
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,16 @@ class Report:
     """(environment, teacher) -> its answers; baselines are not in it."""
     out: Path | None = None
     """The folder that it is written to; None: it is not."""
+
+    def trouble(self) -> str | None:
+        """Why it was in vain: of every teacher (nearly) all answers failed; None: it was not."""
+        rows = [row for row in self.results.results if row.valid is not None]
+        if not rows or any(row.valid.value > 1 - NEARLY_ALL for row in rows if row.valid):
+            return None
+        kinds = sorted({kind for row in rows for kind in row.failures})
+        labelled, asked = sum(row.labelled for row in rows), sum(row.states for row in rows)
+        where = f"; the report is in {self.out}" if self.out else ""
+        return f"{labelled:,} of {asked:,} states got a label ({', '.join(kinds)}){where}"
 
     def as_json(self) -> dict[str, Any]:
         """What ``--json`` prints: one row a teacher and environment."""

@@ -6,12 +6,15 @@ It is asked like any other model in this process, with the prompt that it was tr
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
-from lvlm2p.envs import Task
+from lvlm2p.envs import Task, View
+from lvlm2p.teachers.errors import TeacherNotReadyError
+from lvlm2p.teachers.label import Answer
 from lvlm2p.teachers.models.local.teacher import TransformersOptions, TransformersTeacher
 from lvlm2p.teachers.plugin import Status
 
@@ -22,6 +25,9 @@ ELICITATIONS = ("stated", "logprobs", "votes", "choice")
 """The questions that it was trained on."""
 
 TASKS = ("lava-gap", "dynamic-obstacles", "fetch", "go-to-door")
+
+SMALLEST, LARGEST = 5, 8
+"""Cells of a side: the sizes that it was trained on. Of others it reads nothing right."""
 
 
 class TinyVLOptions(TransformersOptions):
@@ -64,6 +70,25 @@ class TinyVLTeacher(TransformersTeacher):
         if task.name in TASKS:
             return None
         return f"teacher {self.name!r} was trained on {', '.join(TASKS)} only, not on {task.name}"
+
+    def ask(self, views: Sequence[View]) -> Iterator[tuple[int, Answer]]:
+        """See :class:`Teacher`.
+
+        Raises:
+            TeacherNotReadyError: the model can't be loaded, or was not made for such large views.
+        """
+        # a view's state is as long as its grid is large: one picture of each length will do
+        for view in {len(view.state): view for view in views}.values():
+            style = self.prompted(view.task)[0].style
+            height, width, _ = view.image(style).shape
+            rows, columns = height // style.tile, width // style.tile
+            if min(rows, columns) < SMALLEST or max(rows, columns) > LARGEST:
+                raise TeacherNotReadyError(
+                    f"teacher {self.name!r} was trained on {SMALLEST}x{SMALLEST} to "
+                    f"{LARGEST}x{LARGEST} cells only, not on {rows}x{columns}: choose a smaller "
+                    "environment or another teacher"
+                )
+        return super().ask(views)
 
     @classmethod
     def status(cls, name: str) -> Status:

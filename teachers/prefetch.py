@@ -58,6 +58,11 @@ class Prefetcher:
         self._thread.start()
         atexit.register(self.close)
 
+    @property
+    def waiting(self) -> int:
+        """Submitted views that have no answer yet."""
+        return len(self._open) - len(self._came)
+
     def submit(self, views: Iterable[View]) -> list[str]:
         """Have these views asked about; returns their keys, at once."""
         keys = []

@@ -156,6 +156,11 @@ class Teacher(ABC):
         """How many questions are answered side by side, at most."""
         return 1
 
+    @property
+    def in_flight(self) -> int:
+        """Requests to a model that are under way at this moment; for a progress bar."""
+        return 0
+
     @abstractmethod
     def ask(self, views: Sequence[View]) -> Iterator[tuple[int, Answer]]:
         """Yield ``(index into views, answer)`` once for each view, in any order, as they come.

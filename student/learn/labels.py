@@ -121,6 +121,11 @@ class LabelBuffer:
             return entropy >= self._threshold
         return self._rule == "all" or chosen_by_lot(key, self._seed, self._share)
 
+    @property
+    def waiting(self) -> int:
+        """States that were asked about and have no answer yet."""
+        return self._prefetcher.waiting
+
     # ---------------------------------------------------------------- before the update
 
     def wait(self, stop: threading.Event) -> bool:

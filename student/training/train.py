@@ -78,6 +78,7 @@ def train(config: TrainConfig, teacher: Teacher | None = None) -> TrainResult:
         Progress(config.frames, config.progress) as bar,
     ):
         run = Run(config, teacher)
+        bar.watch(run)
         never_began = False
         try:
             if config.resume:
@@ -165,7 +166,7 @@ def _train(run: Run, metrics: Metrics, bar: Progress, stop: threading.Event) -> 
         if run.book is not None and run.book.spent is not None and not unguided:
             unguided = True
             bar.say(f"{run.book.spent}: continuing without distillation on unlabelled states")
-        bar.update(row, run.counts if run.teacher is not None else None)
+        bar.update(row)
         run.mark()
         if config.checkpoint_every and run.frames >= next_save:
             run.save(metrics)

@@ -23,6 +23,7 @@ from lvlm2p.teachers.evaluation.results import (
 from lvlm2p.teachers.evaluation.scores import Scores
 from lvlm2p.teachers.evaluation.states import Case
 from lvlm2p.teachers.evaluation.verdict import judge_teacher
+from lvlm2p.teachers.evaluation.wording import short
 from lvlm2p.teachers.label import Answer, Label, add_usd
 from lvlm2p.teachers.teacher import Teacher
 
@@ -73,7 +74,7 @@ def measure(
     """
 
     def tick(part: str) -> Tick:
-        what = f"{teacher.name} on {spec.env}: {part}"
+        what = f"{teacher.name} on {short(spec.env)}: {part}"
         return lambda done, total: progress(what, done, total)
 
     paid_before = _paid(teacher, again)

@@ -21,8 +21,8 @@ from lvlm2p.teachers.evaluation.results import Agreement, Evaluation, Results
 from lvlm2p.teachers.evaluation.states import Case, draw_states, load_states
 from lvlm2p.teachers.expert import ExpertTeacher, RandomTeacher
 from lvlm2p.teachers.label import Answer, Label, tool_version
-from lvlm2p.teachers.progress import Bar, say
-from lvlm2p.teachers.teacher import Teacher
+from lvlm2p.teachers.progress import Bar, asking, say
+from lvlm2p.teachers.teacher import Counts, Teacher
 
 
 class Load(Protocol):
@@ -53,7 +53,8 @@ def evaluate(config: EvaluateConfig, load: Load, progress: Progress | None = Non
     baselines: list[Evaluation] = []
     found: dict[tuple[str, str], Measured] = {}
     try:
-        with Bar() as bar:
+        asked = [teacher for teacher in (*teachers, *repeats) if teacher is not None]
+        with Bar(live=lambda: _progress(asked)) as bar:
             tell = progress or bar.restart
             for env_id, states in cases.items():
                 spec = EvalSpec(env_id, states, config.episodes, config.probes, config.seed)
@@ -81,6 +82,11 @@ def evaluate(config: EvaluateConfig, load: Load, progress: Progress | None = Non
         agreement=tuple(_agreements(list(cases), config.teacher, found)),
     )
     return Report(results, cases, found, config.out)
+
+
+def _progress(teachers: Sequence[Teacher]) -> list[str]:
+    counts = sum((teacher.counts for teacher in teachers), Counts())
+    return asking(counts, in_flight=sum(teacher.in_flight for teacher in teachers))
 
 
 def _asked(teachers: Iterable[Teacher | None]) -> int:

@@ -38,7 +38,7 @@ from lvlm2p.teachers.labelling.batches import (
 )
 from lvlm2p.teachers.labelling.config import LabelConfig, Labelled
 from lvlm2p.teachers.labelling.states import STATE_COLUMNS, find_states, row_of, views_of
-from lvlm2p.teachers.progress import Bar, say
+from lvlm2p.teachers.progress import Bar, asking, say
 from lvlm2p.teachers.teacher import Counts, Teacher
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _with_actors(
             if row["error"]:
                 errors.append(row["error"])
             counts += Counts(**json.loads(row["counts"]))
-            bar.advance(f"{counts.asked:,} asked", row["states"])
+            bar.advance(*asking(counts), by=row["states"])
     return counts, errors
 
 
@@ -260,5 +260,5 @@ def _with_vllm(
                 _write(parts, views, answers)
                 for answer in answers:
                     counts.add_asked(answer)
-                    bar.advance(f"{counts.asked:,} asked")
+                    bar.advance(*asking(counts))
     return counts, []

@@ -15,8 +15,8 @@ from lvlm2p.teachers.errors import ConfigError, TeacherError
 from lvlm2p.teachers.label import Answer, Entry, Failure
 from lvlm2p.teachers.labelling.config import LabelConfig, Labelled
 from lvlm2p.teachers.labelling.states import find_states
-from lvlm2p.teachers.progress import Bar, say
-from lvlm2p.teachers.teacher import Counts, Teacher, checked_answers
+from lvlm2p.teachers.progress import Bar, asking, say
+from lvlm2p.teachers.teacher import Teacher, checked_answers
 
 if TYPE_CHECKING:
     from lvlm2p.envs import View
@@ -80,13 +80,18 @@ def label_here(
 
 def _answered(teacher: Teacher, views: Sequence[View], failures: list[Failure]) -> Iterator[Entry]:
     """Each view with its answer, in order; those that nobody was asked about are left out."""
-    with Bar(f"labelling with {teacher.name}", len(views)) as bar:
+    what = f"labelling with {teacher.name}"
+
+    def live() -> list[str]:
+        return asking(teacher.counts, in_flight=teacher.in_flight)
+
+    with Bar(what, len(views), live=live) as bar:
         for start in range(0, len(views), BATCH):
             batch = views[start : start + BATCH]
             answers: dict[int, Answer] = {}
             for index, answer in checked_answers(teacher, batch):
                 answers[index] = answer
-                bar.advance(_money(teacher.counts))
+                bar.advance()
             for index, view in enumerate(batch):
                 answer = answers[index]
                 if isinstance(answer, Failure):
@@ -94,8 +99,3 @@ def _answered(teacher: Teacher, views: Sequence[View], failures: list[Failure]) 
                     if answer.not_asked:
                         continue
                 yield Entry(view, answer)
-
-
-def _money(counts: Counts) -> str:
-    price = "$?" if counts.cost_usd is None else f"${counts.cost_usd:,.4f}"
-    return f"{counts.asked:,} asked {counts.cached:,} stored {counts.failed:,} failed {price}"

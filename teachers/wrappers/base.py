@@ -40,6 +40,11 @@ class TeacherWrapper(Teacher):
         """The inner teacher's."""
         return self.inner.at_a_time
 
+    @property
+    def in_flight(self) -> int:
+        """The inner teacher's."""
+        return self.inner.in_flight
+
     def ask(self, views: Sequence[View]) -> Iterator[tuple[int, Answer]]:
         """The inner teacher's answers."""
         return self.inner.ask(views)

@@ -110,6 +110,11 @@ class ConcurrencyLimiter:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._turn = 0
 
+    @property
+    def running(self) -> int:
+        """Slots that are taken, over all keys."""
+        return sum(key.running for key in self.keys)
+
     async def acquire(self) -> KeyLimiter | None:
         """Wait for a slot; None: no key is left. Give it back with :meth:`release`."""
         while True:
@@ -169,7 +174,7 @@ class ConcurrencyLimiter:
 
     def _free_key(self) -> tuple[KeyLimiter | None, float | None]:
         """A key with a free slot, else the seconds until one may have (None: when one is freed)."""
-        if sum(key.running for key in self.keys) >= self.concurrency:
+        if self.running >= self.concurrency:
             return None, None
         now, soonest = time.monotonic(), None
         for step in range(len(self.keys)):

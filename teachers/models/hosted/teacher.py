@@ -185,6 +185,12 @@ class ChatTeacher(PromptedTeacher):
         """See :class:`Teacher`."""
         return self.options.concurrency
 
+    @property
+    def in_flight(self) -> int:
+        """See :class:`Teacher`."""
+        interviewer = self._interviewer
+        return 0 if interviewer is None else interviewer.caller.limiter.running
+
     def estimate(self, views: Sequence[View]) -> CostEstimate:
         """See :class:`Teacher`. A hosted model's time is a rule of thumb, a local one's depends on
         the machine: not known."""

@@ -94,7 +94,7 @@ class TeacherOptions(BaseModel):
 
         return load_teacher(
             name,
-            options=self._options(),
+            options=self.options_of(name),
             store=LabelStore(self.store),
             offline=self.offline,
             on_miss=self.on_miss,
@@ -121,17 +121,17 @@ class TeacherOptions(BaseModel):
         from lvlm2p.teachers.errors import ConfigError
         from lvlm2p.teachers.labelset.teacher import load_label_set
 
-        if self._options():
+        if given := self.options_of(name):
             raise ConfigError(
                 f"--labels answers from {path}, where the labels are as they are: leave out "
-                f"{', '.join(self._options())}, which would change nothing"
+                f"{', '.join(given)}, which would change nothing"
             )
         return load_label_set(
             path, name, sample=sample, on_miss=self.on_miss, symmetry=self.symmetry
         )
 
-    def _options(self) -> dict[str, Any]:
-        """The teacher's own options that were given."""
+    def options_of(self, name: str) -> dict[str, Any]:
+        """The own options of the teacher ``name`` that were given."""
         named = {"elicit": self.elicit, "prompt": self.prompt, "shots": self.shots}
         options = {key: value for key, value in named.items() if value is not None}
         return {**options, **self.teacher_args}

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
@@ -217,8 +217,17 @@ def _missing_package(name: str, error: ModuleNotFoundError) -> TeacherNotReadyEr
     )
 
 
-def _options(name: str, teacher_class: Any, given: Mapping[str, object]) -> BaseModel:
-    model: type[BaseModel] = getattr(teacher_class, "Options", NoOptions)
+def check_keys(name: str, given: Iterable[str]) -> None:
+    """Whether the teacher ``name`` has these options.
+
+    Raises:
+        ConfigError: it has not; the sentence names the nearest that it has.
+        UnknownNameError, TeacherNotReadyError: see :func:`load_teacher`.
+    """
+    _check_keys(name, getattr(_find(name), "Options", NoOptions), given)
+
+
+def _check_keys(name: str, model: type[BaseModel], given: Iterable[str]) -> None:
     known = list(model.model_fields)
     for key in given:
         if key not in known:
@@ -226,6 +235,11 @@ def _options(name: str, teacher_class: Any, given: Mapping[str, object]) -> Base
             guess = f"did you mean {near[0]!r}? " if near else ""
             has = f"it has {', '.join(known)}" if known else "it has none"
             raise ConfigError(f"teacher {name!r} has no option {key!r}: {guess}{has}")
+
+
+def _options(name: str, teacher_class: Any, given: Mapping[str, object]) -> BaseModel:
+    model: type[BaseModel] = getattr(teacher_class, "Options", NoOptions)
+    _check_keys(name, model, given)
     kinds = {key: field.annotation for key, field in model.model_fields.items()}
     try:
         return model.model_validate(integers_in_digits(given, kinds))

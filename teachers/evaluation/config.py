@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from lvlm2p.teachers.errors import ConfigError, TeacherNotReadyError
 from lvlm2p.teachers.options import ANSWERING, BUDGET, STORED, TeacherOptions
 
 
@@ -41,6 +42,59 @@ class EvaluateConfig(TeacherOptions):
     """Decides the states, the episodes and the draws."""
     out: Path | None = None
     """Folder for the report: index.html, report.json, report.md, labels.parquet, states.jsonl."""
+
+    @model_validator(mode="after")
+    def _options_of_teachers_that_are_there(self) -> Self:
+        for key in self._for_all():
+            owner, dot, own = key.rpartition(".")
+            if dot:
+                raise ValueError(
+                    f"-T {key}: {owner!r} is not among the teachers ({', '.join(self.teacher)}), "
+                    f"so nobody gets {own!r}"
+                )
+        return self
+
+    def options_of(self, name: str) -> dict[str, Any]:
+        """The options of one teacher: those for all, and above them those that name it."""
+        own = {key: value for (owner, key), value in self._owned().items() if owner == name}
+        return self._for_all() | own
+
+    def check_options(self) -> None:
+        """Whether every option is one of the teachers that it is given to.
+
+        Raises:
+            ConfigError: one that is given to all is not. (One that names its teacher concerns
+                that one only, and is found out when it is loaded.)
+        """
+        from lvlm2p.teachers.registry import check_keys
+
+        for name in self.teacher if self.labels is None else []:
+            for key in self._for_all():
+                try:
+                    check_keys(name, [key])
+                except TeacherNotReadyError:
+                    break
+                except ConfigError as error:
+                    if len(self.teacher) == 1:
+                        raise
+                    raise ConfigError(
+                        f"{error}; for one of several teachers write -T NAME.{key}=VALUE"
+                    ) from None
+
+    def _for_all(self) -> dict[str, Any]:
+        owned = {f"{owner}.{key}" for owner, key in self._owned()}
+        given = super().options_of("").items()
+        return {key: value for key, value in given if key not in owned}
+
+    def _owned(self) -> dict[tuple[str, str], Any]:
+        """(teacher, key) -> value: of keys that begin with a teacher's name, the longest counts."""
+        owned: dict[tuple[str, str], Any] = {}
+        for key, value in self.teacher_args.items():
+            owners = [name for name in self.teacher if key.startswith(f"{name}.")]
+            if owners:
+                owner = max(owners, key=len)
+                owned[owner, key.removeprefix(f"{owner}.")] = value
+        return owned
 
     @field_validator("teacher", "env")
     @classmethod

@@ -202,6 +202,15 @@ class Agreement(_ReportPart):
     """Total variation distance between their distributions."""
 
 
+class Unusable(_ReportPart):
+    """A teacher that could not be measured in an environment."""
+
+    teacher: str
+    env: str
+    why: str
+    """One sentence."""
+
+
 class Results(_ReportPart):
     """The whole of report.json."""
 
@@ -214,6 +223,7 @@ class Results(_ReportPart):
     results: tuple[Evaluation, ...]
     baselines: tuple[Evaluation, ...]
     agreement: tuple[Agreement, ...] = Field(default=())
+    unusable: tuple[Unusable, ...] = Field(default=())
 
     def by_environment(self) -> list[Evaluation]:
         """Each environment's teachers, then its baselines."""

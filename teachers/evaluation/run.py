@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import combinations
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from lvlm2p.envs import Task, UserError, View, covered_ids, task_for
-from lvlm2p.teachers.errors import ConfigError, RunError
+from lvlm2p.teachers.errors import ConfigError, RunError, TeacherError
 from lvlm2p.teachers.evaluation import intervals
+from lvlm2p.teachers.evaluation.candidates import (
+    Candidate,
+    Load,
+    check_any_fits,
+    load_candidates,
+    nobody,
+)
 from lvlm2p.teachers.evaluation.config import EvaluateConfig
 from lvlm2p.teachers.evaluation.measures import same_choice, total_variation
 from lvlm2p.teachers.evaluation.measuring import EvalSpec, Measured, Progress, measure
 from lvlm2p.teachers.evaluation.report.report import Report
-from lvlm2p.teachers.evaluation.results import Agreement, Evaluation, Results
+from lvlm2p.teachers.evaluation.results import Agreement, Evaluation, Results, Unusable
 from lvlm2p.teachers.evaluation.states import Case, draw_states, load_states
 from lvlm2p.teachers.expert import ExpertTeacher, RandomTeacher
 from lvlm2p.teachers.label import Answer, Label, tool_version
@@ -25,15 +31,11 @@ from lvlm2p.teachers.progress import Bar, asking, say
 from lvlm2p.teachers.teacher import Counts, Teacher
 
 
-class Load(Protocol):
-    """Makes a teacher by its name; another ``sample`` gives fresh answers to the same questions."""
-
-    def __call__(self, name: str, sample: int = 0) -> Teacher:
-        """See the class."""
-
-
 def evaluate(config: EvaluateConfig, load: Load, progress: Progress | None = None) -> Report:
     """Measure every teacher of ``config``; nothing is written.
+
+    A teacher that can't be used (no key, a missing package, a wrong option, a task that it does
+    not know) is in the report with the reason, and the others are measured.
 
     Args:
         config: what is measured.
@@ -42,37 +44,28 @@ def evaluate(config: EvaluateConfig, load: Load, progress: Progress | None = Non
 
     Raises:
         UserError: an unknown name, an unusable state set or output folder.
-        TeacherError: a teacher that can't answer at all.
+        TeacherError: not one teacher could be measured.
     """
     _check_out(config.out)
+    config.check_options()
     cases = _cases(config)
-    teachers = [load(name) for name in config.teacher]
-    repeats = [load(name, sample=1) if config.probes else None for name in config.teacher]
-    everyone = list(zip(config.teacher, teachers, repeats, strict=True))
-    _check_support(teachers, cases)
-    baselines: list[Evaluation] = []
-    found: dict[tuple[str, str], Measured] = {}
+    candidates = load_candidates(config.teacher, load, again=config.probes > 0)
     try:
-        asked = [teacher for teacher in (*teachers, *repeats) if teacher is not None]
-        with Bar(live=lambda: _progress(asked)) as bar:
-            tell = progress or bar.restart
-            for env_id, states in cases.items():
-                spec = EvalSpec(env_id, states, config.episodes, config.probes, config.seed)
-                expert, uniform = _baselines(spec)
-                baselines += [row for row in (expert, uniform) if row is not None]
-                for name, teacher, again in everyone:
-                    found[env_id, name] = measure(teacher, again, spec, uniform, progress=tell)
+        check_any_fits(candidates, {env: states[0].view.task for env, states in cases.items()})
+        found, baselines = _measure_all(config, candidates, cases, progress)
     except KeyboardInterrupt:
+        asked = sum(teacher.counts.asked for one in candidates for teacher in one.loaded())
         say(
-            f"stopped: {_asked(teachers) + _asked(repeats):,} answers more are in the label store; "
+            f"stopped: {asked:,} answers more are in the label store; "
             "the same command goes on from there"
         )
         raise
     finally:
-        for _, teacher, again in everyone:
-            teacher.close()
-            if again is not None:
-                again.close()
+        for candidate in candidates:
+            for teacher in candidate.loaded():
+                teacher.close()
+    if not found:
+        raise nobody(candidates)
     results = Results(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         tool=tool_version(),
@@ -80,17 +73,46 @@ def evaluate(config: EvaluateConfig, load: Load, progress: Progress | None = Non
         results=tuple(measured.evaluation for measured in found.values()),
         baselines=tuple(baselines),
         agreement=tuple(_agreements(list(cases), config.teacher, found)),
+        unusable=tuple(
+            Unusable(teacher=candidate.name, env=env, why=candidate.refused[env])
+            for env in cases
+            for candidate in candidates
+            if env in candidate.refused
+        ),
     )
     return Report(results, cases, found, config.out)
+
+
+def _measure_all(
+    config: EvaluateConfig,
+    candidates: Sequence[Candidate],
+    cases: dict[str, list[Case]],
+    progress: Progress | None,
+) -> tuple[dict[tuple[str, str], Measured], list[Evaluation]]:
+    """What was measured by (environment, teacher), and the baselines."""
+    baselines: list[Evaluation] = []
+    found: dict[tuple[str, str], Measured] = {}
+    asked = [teacher for candidate in candidates for teacher in candidate.loaded()]
+    with Bar(live=lambda: _progress(asked)) as bar:
+        tell = progress or bar.restart
+        for env_id, states in cases.items():
+            spec = EvalSpec(env_id, states, config.episodes, config.probes, config.seed)
+            expert, uniform = _baselines(spec)
+            baselines += [row for row in (expert, uniform) if row is not None]
+            for one in candidates:
+                if not one.fits(env_id, states[0].view.task) or one.teacher is None:
+                    continue
+                try:
+                    measured = measure(one.teacher, one.again, spec, uniform, progress=tell)
+                    found[env_id, one.name] = measured
+                except TeacherError as error:
+                    one.fail(env_id, error)
+    return found, baselines
 
 
 def _progress(teachers: Sequence[Teacher]) -> list[str]:
     counts = sum((teacher.counts for teacher in teachers), Counts())
     return asking(counts, in_flight=sum(teacher.in_flight for teacher in teachers))
-
-
-def _asked(teachers: Iterable[Teacher | None]) -> int:
-    return sum(teacher.counts.asked for teacher in teachers if teacher is not None)
 
 
 def evaluate_teacher(
@@ -176,8 +198,10 @@ def _agreements(
     rows = []
     for env_id in env_ids:
         for one, other in combinations(teachers, 2):
-            answers = found[env_id, one].answers, found[env_id, other].answers
-            agreement = _agreement((one, other), env_id, *answers)
+            pair = found.get((env_id, one)), found.get((env_id, other))
+            if pair[0] is None or pair[1] is None:
+                continue
+            agreement = _agreement((one, other), env_id, pair[0].answers, pair[1].answers)
             if agreement is not None:
                 rows.append(agreement)
     return rows

@@ -34,6 +34,7 @@ def gallery(report: Report) -> dict[str, Any]:
             data["answers"] = [
                 _answer(case, report.measured[envs[env], name].answers[index], number, pool)
                 for number, name in enumerate(teachers)
+                if (envs[env], name) in report.measured
             ]
             cases.append(data)
     texts, limit = pool.cut()

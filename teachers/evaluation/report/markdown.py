@@ -24,10 +24,15 @@ def _lines(results: Results) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|"
     for row in results.by_environment():
         yield _row(row)
+    for lost in results.unusable:
+        yield f"| {_plain(lost.teacher)} | {lost.env} | not measured | | | | |"
     yield ""
     for row in results.results:
         yield f"**{_plain(row.teacher)} on {row.env}: {row.verdict.level}.** {row.verdict.text}"
         yield from (f"- {finding.text}" for finding in row.findings)
+        yield ""
+    for lost in results.unusable:
+        yield f"**{_plain(lost.teacher)} on {lost.env}: not measured.** {_plain(lost.why)}"
         yield ""
 
 

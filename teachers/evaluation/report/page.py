@@ -62,6 +62,7 @@ def page(report: Report) -> str:
         by_teacher=_by_teacher(results.results),
         plots={key: _marked(plots, Markup) for key, plots in _plots(results.results).items()},
         agreement=results.agreement,
+        unusable=results.unusable,
         style=Markup(style),
         script=Markup(script),
         script_digest=Markup(_digest(script)),

@@ -35,8 +35,9 @@ class Report:
         return f"{labelled:,} of {asked:,} states got a label ({', '.join(kinds)}){where}"
 
     def as_json(self) -> dict[str, Any]:
-        """What ``--json`` prints: one row a teacher and environment."""
-        rows = [
+        """What ``--json`` prints: one row a teacher and environment; where it could not be
+        measured, all is null but the ``error`` that says why."""
+        rows: list[dict[str, Any]] = [
             {
                 "teacher": row.teacher,
                 "env": row.env,
@@ -48,9 +49,13 @@ class Report:
                 "cost_usd": row.cost_usd,
                 "verdict": row.verdict.level,
                 "temperature": row.temperature.value if row.temperature else None,
+                "error": None,
             }
             for row in self.results.results
         ]
+        for lost in self.results.unusable:
+            said = {"teacher": lost.teacher, "env": lost.env, "states": 0, "error": lost.why}
+            rows.append(dict.fromkeys(rows[0]) | said)
         return {"results": rows, "out": str(self.out) if self.out else None}
 
 

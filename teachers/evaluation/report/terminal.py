@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from lvlm2p.teachers.evaluation.results import Evaluation, Results
+from lvlm2p.teachers.evaluation.report.texts import visible
+from lvlm2p.teachers.evaluation.results import Evaluation, Results, Unusable
 from lvlm2p.teachers.evaluation.wording import bracketed, dollars, short
 
 if TYPE_CHECKING:
@@ -20,17 +21,21 @@ def summarise(results: Results) -> RenderableType:
     parts: list[RenderableType] = []
     for env, group in groupby(results.by_environment(), key=lambda row: row.env):
         rows = list(group)
-        parts.append(_table(env, rows))
+        lost = [row for row in results.unusable if row.env == env]
+        parts.append(_table(env, rows, lost))
         for row in rows:
             if not row.baseline:
                 words = " ".join([row.verdict.text, *(finding.text for finding in row.findings)])
                 head = Text(f"{row.teacher}: {row.verdict.level}. ", style="bold")
                 parts.append(head.append(words + "\n", style="not bold"))
+        for one in lost:
+            head = Text(f"{one.teacher}: not measured. ", style="bold")
+            parts.append(head.append(visible(one.why) + "\n", style="not bold"))
     parts.append(Text("In brackets: 95% interval. Dimmed: baselines.", style="dim"))
     return Group(*parts)
 
 
-def _table(env: str, rows: list[Evaluation]) -> RenderableType:
+def _table(env: str, rows: list[Evaluation], lost: list[Unusable]) -> RenderableType:
     from rich import box
     from rich.table import Table
 
@@ -44,4 +49,6 @@ def _table(env: str, rows: list[Evaluation]) -> RenderableType:
         shares = [bracketed(value).replace(" ", "\n") for value in measures]
         price = dollars(row.cost.usd_per_1000 if row.cost else None)
         table.add_row(row.teacher, *shares, price, style="dim" if row.baseline else "")
+    for one in lost:
+        table.add_row(one.teacher, *["–"] * 4, "–")
     return table

@@ -10,7 +10,6 @@ VERDICTS alone and writes what `lvlm2p evaluate` quotes: teachers/evaluation/ben
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import subprocess
 import sys
@@ -72,12 +71,21 @@ def run(name: str, seed: int, out: Path) -> dict[str, Any]:
         program = Path(sys.executable).with_name("lvlm2p")
         subprocess.run([str(program), *line[1:]], check=True, stdout=subprocess.DEVNULL)
     result: dict[str, Any] = json.loads((folder / "result.json").read_text())
-    with (folder / "metrics.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    result["frames_to_0.8"] = next(
-        (int(r["frames"]) for r in rows if float(r["charts/episodic_return"] or 0) >= 0.8), None
-    )
+    result["frames_to_0.8"] = frames_to_return(folder, 0.8)
     return result
+
+
+def frames_to_return(folder: Path, threshold: float) -> int | None:
+    """When the mean return of the last 100 episodes first was so high; of fewer, it says nothing.
+
+    None: it never was.
+    """
+    from lvlm2p.student.comparison.runs import read_run
+    from lvlm2p.student.comparison.statistics import frames_to
+
+    metric = "charts/episodic_return"
+    found = read_run(folder, [metric])
+    return frames_to(found.curves[metric], threshold, found.window.since)
 
 
 def teachers_own(folder: Path) -> float | None:

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from lvlm2p.student.comparison.config import SHOWN, CompareConfig, Metric
 from lvlm2p.student.comparison.result import Comparison, Final, GroupResult
-from lvlm2p.student.comparison.runs import Group, grouped, read_runs
+from lvlm2p.student.comparison.runs import Group, RecordedRun, grouped, read_runs
 from lvlm2p.student.comparison.statistics import (
     Ratio,
     Reach,
@@ -16,6 +16,7 @@ from lvlm2p.student.comparison.statistics import (
     no_common_frame,
     sample_efficiency,
 )
+from lvlm2p.student.window import RECENT, windowed
 from lvlm2p.teachers.errors import RunError
 from lvlm2p.teachers.files import write_atomically
 
@@ -66,7 +67,10 @@ def measure(groups: Sequence[Group], metric: str, config: CompareConfig) -> tupl
     """A result for each group; environments are kept apart, in the order of their first groups."""
     envs = {group.env: i for i, group in reversed(list(enumerate(groups)))}
     reaches = {
-        id(group): tuple(Reach.of(group.curves(metric), t) for t in config.thresholds)
+        id(group): tuple(
+            Reach.of(group.curves(metric), threshold, group.counted_since(metric))
+            for threshold in config.thresholds
+        )
         for group in groups
     }
     rows = []
@@ -110,6 +114,8 @@ def notes(groups: Sequence[Group], metric: str, panels: Sequence[str]) -> tuple[
     frames = [list(curve) for group in groups for curve in group.curves(metric)]
     coarsest = max(max(b - a for a, b in pairwise([0, *each])) for each in frames)
     lines.append(f"{metric} is known every {coarsest:,} frames: no count is finer than that.")
+    if windowed(metric):
+        lines += _on_windows([run for group in groups for run in group.runs], metric)
     single = [group.name for group in groups if len(group.runs) == 1]
     if single:
         lines.append(
@@ -135,3 +141,18 @@ def notes(groups: Sequence[Group], metric: str, panels: Sequence[str]) -> tuple[
                 f"{max(lengths):,} frames; their mean curve ends with the shortest."
             )
     return tuple(lines)
+
+
+def _on_windows(runs: Sequence[RecordedRun], metric: str) -> list[str]:
+    """Since when the values of ``metric``, a mean over recent episodes, count."""
+    lines = [f"{metric} counts towards a threshold once {RECENT} episodes have ended."]
+    never = [str(run.folder) for run in runs if run.window.since == float("inf")]
+    if never:
+        lines.append(f"In {', '.join(never)} fewer have ended: no threshold counts as reached.")
+    guessed = [str(run.folder) for run in runs if run.window.estimated]
+    if guessed:
+        lines.append(
+            f"{', '.join(guessed)}: recorded without the number of episodes; when {RECENT} had "
+            "ended is estimated from their mean length."
+        )
+    return lines

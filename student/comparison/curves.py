@@ -20,8 +20,8 @@ GREY = "#5f6368"
 LINES = ("-", "--", ":", "-.")
 
 WORDS = {
-    "charts/episodic_return": "return in training\n(mean of the last 100 episodes)",
-    "charts/success": "success in training\n(share of the last 100 episodes)",
+    "charts/episodic_return": "return in training\n(mean of the last 100 episodes or fewer)",
+    "charts/success": "success in training\n(share of the last 100 episodes or fewer)",
     "eval/success": "success of the student alone\n(share of greedy episodes)",
     "eval/return": "return of the student alone\n(mean of greedy episodes)",
 }

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lvlm2p.student.window import COUNT, Window, windowed
 from lvlm2p.teachers.errors import RunError
 
 RECORD = "versions.json"
@@ -23,6 +24,9 @@ OF_A_TEACHER = (
     *("kl_direction", "kl_minibatches"),
 )
 """Options that mean nothing where there is no teacher."""
+
+OF_THE_WINDOW = ("charts/episodic_return", "charts/episodic_length", COUNT)
+"""Columns that tell since when the window was full."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,8 @@ class RecordedRun:
     """By the name of the metric: value after so many frames."""
     success: float | None
     """In the evaluation at the end; None: the run has not ended."""
+    window: Window
+    """Since when its charts are means of as many episodes as they should be."""
 
     @property
     def identity(self) -> str:
@@ -65,6 +71,14 @@ class Group:
     def curves(self, metric: str) -> list[Mapping[int, float]]:
         """Of the runs that have any value of it."""
         return [run.curves[metric] for run in self.runs if run.curves.get(metric)]
+
+    def counted_since(self, metric: str) -> list[float]:
+        """Of the same runs: the frames since which a value of it counts."""
+        return [
+            run.window.since if windowed(metric) else 0.0
+            for run in self.runs
+            if run.curves.get(metric)
+        ]
 
 
 def read_runs(
@@ -149,12 +163,23 @@ def read_run(folder: Path, metrics: Iterable[str]) -> RecordedRun:
         named = {str(key): value for key, value in config.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{path} can't be read: {type(error).__name__}: {error}") from None
-    curves = _read_curves(folder / "metrics.csv", tuple(metrics))
+    rows = _read_rows(folder / "metrics.csv", {*metrics, *OF_THE_WINDOW})
+    curves = {
+        metric: {int(row["frames"]): row[metric] for row in rows if metric in row}
+        for metric in metrics
+    }
+    if not any(curves.values()):
+        raise RunError(
+            f"{folder / 'metrics.csv'} has no values yet: wait for the run's first update"
+        )
+    n_envs = named.get("n_envs")
+    window = Window.of(rows, n_envs if isinstance(n_envs, int) else 0)
     success = _final_success(folder / "result.json")
-    return RecordedRun(folder, env, seed, named | args, seeds, fingerprint, curves, success)
+    return RecordedRun(folder, env, seed, named | args, seeds, fingerprint, curves, success, window)
 
 
-def _read_curves(path: Path, metrics: Sequence[str]) -> dict[str, dict[int, float]]:
+def _read_rows(path: Path, columns: Iterable[str]) -> list[dict[str, float]]:
+    """Each with ``frames`` and those of ``columns`` in which there is a finite number."""
     try:
         text = path.read_text(encoding="ascii")
     except FileNotFoundError:
@@ -162,19 +187,15 @@ def _read_curves(path: Path, metrics: Sequence[str]) -> dict[str, dict[int, floa
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"{path} can't be read: {error}") from None
     whole = text[: text.rfind("\n") + 1]  # a run may be writing, or was killed at it
-    curves: dict[str, dict[int, float]] = {metric: {} for metric in metrics}
+    rows = []
     for number, row in enumerate(csv.DictReader(whole.splitlines()), start=2):
         try:
-            frames = int(row["frames"])
-            values = {metric: float(row[metric]) for metric in metrics if row.get(metric)}
+            numbers = {"frames": float(int(row["frames"]))}
+            numbers |= {name: float(row[name]) for name in columns if row.get(name)}
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{path}, line {number}, is not a row of metrics: {error}") from None
-        for metric, value in values.items():
-            if math.isfinite(value):
-                curves[metric][frames] = value
-    if not any(curves.values()):
-        raise RunError(f"{path} has no values yet: wait for the run's first update")
-    return curves
+        rows.append({name: value for name, value in numbers.items() if math.isfinite(value)})
+    return rows
 
 
 def _final_success(path: Path) -> float | None:

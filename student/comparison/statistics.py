@@ -55,9 +55,14 @@ def iqm(values: Sequence[float]) -> float:
     return statistics.fmean(sorted(values)[cut : len(values) - cut])
 
 
-def frames_to(curve: Curve, threshold: float) -> int | None:
-    """After how many frames the curve first has a value of ``threshold`` or more; None: never."""
-    return next((frames for frames, value in curve.items() if value >= threshold), None)
+def frames_to(curve: Curve, threshold: float, since: float = 0) -> int | None:
+    """After how many frames the curve first has a value of ``threshold`` or more; None: never.
+
+    What it says before ``since`` frames doesn't count.
+    """
+    return next(
+        (frames for frames, value in curve.items() if frames >= since and value >= threshold), None
+    )
 
 
 @dataclass(frozen=True)
@@ -75,11 +80,16 @@ class Reach:
     """By run: frames until its last value."""
 
     @classmethod
-    def of(cls, curves: Sequence[Curve], threshold: float) -> Reach:
-        """Measured on curves that have at least one value each."""
+    def of(cls, curves: Sequence[Curve], threshold: float, since: Sequence[float] = ()) -> Reach:
+        """Measured on curves that have at least one value each; each counts ``since`` so many
+        frames, or from its beginning."""
+        begins = since or [0.0] * len(curves)
         return cls(
             threshold,
-            tuple(frames_to(curve, threshold) for curve in curves),
+            tuple(
+                frames_to(curve, threshold, begin)
+                for curve, begin in zip(curves, begins, strict=True)
+            ),
             tuple(max(curve) for curve in curves),
         )
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 METRICS = (
     *("frames", "charts/episodic_return", "charts/episodic_length", "charts/success"),
+    "charts/episodes",
     *("losses/policy_loss", "losses/value_loss", "losses/entropy", "losses/approx_kl"),
     *("losses/clipfrac", "losses/explained_variance"),
     *("distill/lambda", "distill/kl", "distill/replayed_kl"),

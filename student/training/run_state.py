@@ -20,14 +20,12 @@ from lvlm2p.student.models.policy import Network
 from lvlm2p.student.training import checkpoint
 from lvlm2p.student.training.metrics import Metrics
 from lvlm2p.student.training.visited import Visited
+from lvlm2p.student.window import RECENT
 from lvlm2p.teachers import Counts, Teacher
 from lvlm2p.teachers.errors import CheckpointError, Lvlm2pError
 
 if TYPE_CHECKING:
     from lvlm2p.student.config import TrainConfig
-
-RECENT = 100
-"""Episodes that the charts are means of."""
 
 
 class Saved(BaseModel, extra="forbid"):

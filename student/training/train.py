@@ -188,6 +188,7 @@ def _described(run: Run) -> dict[str, Any]:
             "charts/episodic_return": float(returns.mean()),
             "charts/episodic_length": float(lengths.mean()),
             "charts/success": float(successes.mean()),
+            "charts/episodes": len(run.episodes),
         }
     if run.book is not None:
         labelled = run.book.states["labelled"]

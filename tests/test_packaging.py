@@ -94,7 +94,7 @@ def test_the_teacher_of_the_documentation_teaches(
 
 
 def test_the_task_of_the_documentation_is_known_to_every_command(tmp_path: Path) -> None:
-    (code,), (pyproject,) = blocks("tasks.md", "python"), blocks("tasks.md", "toml")
+    (code, *_), (pyproject,) = blocks("tasks.md", "python"), blocks("tasks.md", "toml")
     install(tmp_path, pyproject, code)
 
     def run(*argv: str) -> str:

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from lvlm2p.envs import canonical, sample_states
+from lvlm2p.envs import View, canonical, sample_states
 from lvlm2p.teachers import Label, load_teacher
 from lvlm2p.teachers.wrappers.symmetric import CanonicalTeacher
+from tests.support.learning import TASK
 from tests.support.store import FakeTeacher, failing
 
 ENVS = ("MiniGrid-GoToDoor-5x5-v0", "MiniGrid-Fetch-5x5-N2-v0", "MiniGrid-Dynamic-Obstacles-5x5-v0")
@@ -44,11 +45,22 @@ def test_an_analysis_of_another_picture_is_not_passed_on() -> None:
     assert [getattr(answer, "analysis", "") for answer in carried] == [None] * 5
 
 
-def test_a_blank_picture_stays_blank_and_a_failure_a_failure() -> None:
+def test_a_blank_picture_stays_blank_whatever_a_tasks_own_function_does() -> None:
+    """Of another package's task, say, which makes a new View and knows nothing of blank ones."""
+    first = View(
+        replace(TASK, canonical=lambda view: (View(view.task, b"", "any"), {})), b"1", "go"
+    )
+    inner = FakeTeacher()
+    CanonicalTeacher(inner).label([first, replace(first, state=b"2"), replace(first, blank=True)])
+    shown = View(first.task, b"", "any")
+    assert sorted(inner.asked) == sorted([shown.key, replace(shown, blank=True).key])
+
+
+def test_a_failure_stays_a_failure() -> None:
     (view,) = sample_states(ENVS[0], 1, seed=0)
     inner = FakeTeacher(failing("refusal"))
     teacher = CanonicalTeacher(inner)
     answers = teacher.label([view, replace(view, blank=True)])
-    assert len(set(inner.asked)) == 2
+    assert len(set(inner.asked)) == 2  # a picture that is left empty is another question
     assert all(answer.fingerprint == teacher.fingerprint_for(view.task) for answer in answers)
     assert {getattr(answer, "failure", None) for answer in answers} == {"refusal"}

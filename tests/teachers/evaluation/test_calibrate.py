@@ -27,6 +27,17 @@ def overconfident() -> Planted:
     return Planted("sure", planted.overconfident)
 
 
+def test_tempering_by_hand() -> None:
+    # square roots of 0.64, 0.32 and 0.04, and their squares, each divided by the sum
+    p = np.array([0.64, 0.32, 0.04])
+    roots = np.array([0.8, 0.32**0.5, 0.2])
+    assert temper(p, 2.0) == pytest.approx(roots / roots.sum())
+    assert temper(p, 0.5) == pytest.approx(p**2 / (p**2).sum())
+    assert temper(p, 1.0) == pytest.approx(p)
+    # a stated 0 is read as a thousandth
+    assert temper(np.array([1.0, 0.0]), 1.0) == pytest.approx([1 / 1.001, 0.001 / 1.001])
+
+
 def test_labels_are_tempered_and_failures_pass() -> None:
     asked = views(ENVS[1], 60)
     inner = Planted("flaky", planted.flaky)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from lvlm2p.envs import task_named
 from lvlm2p.prompts import Analysis
 from lvlm2p.teachers.errors import AnswerError
+from lvlm2p.teachers.models.elicit.action_names import find_action
 from lvlm2p.teachers.models.elicit.analysis import parse_analysis
 from lvlm2p.teachers.models.elicit.choice import parse_choice
 from lvlm2p.teachers.models.elicit.interview import Unanswered, usable
@@ -140,3 +141,28 @@ def test_a_model_that_does_not_answer_with_letters_is_not_believed() -> None:
         parse_letters({"The": 0.8, "A": 0.2}, {"A": "left", "B": "right"})
     with pytest.raises(AnswerError):
         parse_letters({}, {"A": "left"})
+
+
+@pytest.mark.parametrize(
+    ("words", "direction"),
+    [
+        *((word, "right") for word in ("right", "East", "→", ">", "rightwards")),
+        *((word, "down") for word in ("down", "SOUTH", "↓", "v", "downward")),
+        *((word, "left") for word in ("Left", "west", "←", "<", "leftwards")),
+        *((word, "up") for word in ("up", "north", "↑", "^", " upward ")),
+    ],
+)
+def test_directions(words: str, direction: str) -> None:
+    fields = {"agent_row": 1, "agent_column": 2, "target_row": 3, "target_column": 4}
+    text = json.dumps({**fields, "agent_direction": words, "ahead": "wall"})
+    assert parse_analysis(text).agent_direction == direction
+
+
+def test_a_name_that_fits_two_actions_or_none_is_no_name() -> None:
+    names = ["turn left", "go left", "move", "stay"]
+    assert find_action("Turn_LEFT", names) == "turn left"
+    assert find_action("left", names) is None  # either of two
+    assert find_action("STAY!", names) == "stay"
+    assert find_action("move", names) == "move"  # although it is a filler
+    for nothing in ("", "--", "the", "go", "jump"):
+        assert find_action(nothing, names) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -220,6 +221,38 @@ def test_a_row_that_belies_its_key_is_refused(store: LabelStore) -> None:
     store._cache[f"label/fa4e/{two.key}"] = text
     with pytest.raises(StoreError, match="does not hold what its key says"):
         StoredTeacher(FakeTeacher(), store).label([two])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"task": "fetch"},
+        {"probabilities": {"left": 0.5, "right": 0.5, "forward": 0.5, "done": 0.0}},
+        {"probabilities": {"left": 1.5, "right": -0.5, "forward": 0.0, "done": 0.0}},
+        {"probabilities": {"right": 0.5, "left": 0.5, "forward": 0.0, "done": 0.0}},
+    ],
+)
+def test_a_row_that_is_no_answer_about_its_state_is_refused(
+    store: LabelStore, change: dict[str, Any]
+) -> None:
+    (view,) = states(1)
+    StoredTeacher(FakeTeacher(), store).label([view])
+    key = f"label/fa4e/{view.key}"
+    store._cache[key] = json.dumps({**json.loads(store._cache[key]), **change})
+    with pytest.raises(StoreError, match="does not hold what its key says"):
+        StoredTeacher(FakeTeacher(), store).label([view])
+
+
+def test_labels_and_failures_are_found_together(store: LabelStore) -> None:
+    one, two, three = states(3)
+    fake = FakeTeacher()
+    store.put(one, fake.label_for(one))
+    store.put(two, fake.failure_for(two, "refusal"))
+    found = store.get_many("fa4e", [one.key, two.key, three.key])
+    assert {key: answer.kind for key, answer in found.items()} == {
+        one.key: "label",
+        two.key: "failure",
+    }
 
 
 def test_threads_share_one_question(store: LabelStore) -> None:

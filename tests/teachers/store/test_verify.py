@@ -52,6 +52,26 @@ def test_verify_names_everything_and_changes_nothing(spoilt: Path) -> None:
     assert dump(spoilt) == before
 
 
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"probabilities": {"left": 0.5, "right": 0.5, "forward": 0.5, "done": 0.0}}, "sum to 1.5"),
+        ({"probabilities": {"left": 0.5, "right": 0.5}}, "missing forward, done"),
+        ({"task": "fetch"}, "about another task than its state's"),
+    ],
+)
+def test_verify_reads_what_labels_say(
+    tmp_path: Path, change: dict[str, object], complaint: str
+) -> None:
+    path, (view,) = tmp_path / "store", states(1)
+    with LabelStore(path) as store:
+        store.put(view, FakeTeacher().label_for(view))
+        key = f"label/fa4e/{view.key}"
+        store._cache[key] = json.dumps({**json.loads(store._cache[key]), **change})
+    (problem,) = VerifyConfig(store=path).run().problems
+    assert complaint in problem
+
+
 def test_labels_of_a_task_that_is_not_known_are_named(tmp_path: Path) -> None:
     """They are sound, and what `labels export` leaves out is accounted for."""
     ours, lake = states(3), replace(states(1)[0].task, name="frozen-lake")

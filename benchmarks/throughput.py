@@ -113,7 +113,7 @@ def ours(teacher: str = "none", **options: Any) -> dict[str, float]:
         if teacher != "none":
             run(LONG)  # from now on every label is stored
         result = {"speed": speed(run, SHORT, LONG)}
-        network = load_student(Path(folder) / "0").network
+        network = load_student(Path(folder) / "0").policy
     return result | {"parameters": sum(p.numel() for p in network.parameters())}
 
 

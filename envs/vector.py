@@ -138,6 +138,11 @@ class VectorEnv:
             successes=np.array([self.task.success(episode) for episode in episodes], np.bool_),
         )
 
+    @property
+    def episode_start(self) -> NDArray[np.bool_]:
+        """(N,): where no action has been taken yet in the current episode."""
+        return np.array([not actions for actions in self._actions], np.bool_)
+
     def views(self) -> list[View]:
         """What a teacher sees of the current states."""
         return [observer.view() for observer in self._observers]

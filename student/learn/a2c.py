@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lvlm2p.student.learn.losses import distillation_loss, entropy, policy_gradient_loss, value_loss
-from lvlm2p.student.learn.optimise import Means, descend, explained_variance, replay
+from lvlm2p.student.learn.optimise import Means, explained_variance, gradient_step, replay
 
 if TYPE_CHECKING:
     import torch
@@ -16,40 +16,41 @@ if TYPE_CHECKING:
     from lvlm2p.student.config import TrainConfig
     from lvlm2p.student.learn.labels import LabelBuffer
     from lvlm2p.student.learn.rollout import Rollout
-    from lvlm2p.student.models.policy import Network
+    from lvlm2p.student.models.policy import Policy
 
 
 def update(
-    network: Network,
+    policy: Policy,
     optimizer: torch.optim.Optimizer,
     rollout: Rollout,
-    book: LabelBuffer | None,
+    labels: LabelBuffer | None,
     kl_weight: float,
     config: TrainConfig,
     generator: torch.Generator,
 ) -> dict[str, float]:
-    """Improve ``network`` on one rollout, then on labels of earlier ones; the mean losses."""
+    """Improve ``policy`` on one rollout, then on labels of earlier ones; the mean losses."""
     assert config.ent_coef is not None
     means = Means()
-    logits, values = network(rollout.cells, rollout.words)
+    batch = rollout.whole(labels)
+    logits, values = policy.evaluate(batch.inputs, batch.state, batch.episode_start)
     log_probs = logits.log_softmax(-1)
-    log_prob = log_probs.gather(1, rollout.actions.unsqueeze(1)).squeeze(1)
+    log_prob = log_probs.gather(-1, batch.actions.unsqueeze(-1)).squeeze(-1)
 
-    policy_loss = policy_gradient_loss(log_prob, rollout.advantages)
-    critic_loss = value_loss(values, rollout.returns)
-    surprise = entropy(log_probs)
-    loss = policy_loss + config.vf_coef * critic_loss - config.ent_coef * surprise
-    if book is not None:
-        kl = distillation_loss(log_probs, *book.lookup(rollout.rows), config.kl_direction)
+    policy_loss = policy_gradient_loss(log_prob, batch.advantages)
+    critic_loss = value_loss(values, batch.returns)
+    bonus = entropy(log_probs)
+    loss = policy_loss + config.vf_coef * critic_loss - config.ent_coef * bonus
+    if labels is not None:
+        kl = distillation_loss(log_probs, batch.targets, batch.labelled, config.kl_direction)
         loss = loss + kl_weight * kl
         means.add("distill/kl", kl)
-    descend(loss, network, optimizer, config.max_grad_norm)
+    gradient_step(loss, policy, optimizer, config.max_grad_norm)
     means.add("losses/policy_loss", policy_loss)
     means.add("losses/value_loss", critic_loss)
-    means.add("losses/entropy", surprise)
+    means.add("losses/entropy", bonus)
 
-    if book is not None:
-        replay(network, optimizer, book, kl_weight, config, generator, means)
+    if labels is not None:
+        replay(policy, optimizer, labels, kl_weight, config, generator, means)
     return means.values() | {
         "losses/explained_variance": explained_variance(rollout.values, rollout.returns)
     }

@@ -21,6 +21,7 @@ from torch import Tensor
 from lvlm2p.student.learn.ask import chosen_by_lot, parse_ask
 from lvlm2p.student.learn.columns import Columns
 from lvlm2p.student.learn.losses import distillation_target
+from lvlm2p.student.models.inputs import Inputs
 from lvlm2p.teachers import Failure, Label, Prefetcher, Teacher
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from lvlm2p.envs import View
     from lvlm2p.student.config import TrainConfig
-    from lvlm2p.student.models.encoding import Numbers
+    from lvlm2p.student.models.encoder import Encoder
 
 UNASKED = -1
 """The row of a state that nobody was asked about."""
@@ -38,12 +39,14 @@ HAS_LABEL, NOT_ASKED, FAILED, FAILED_FOR_GOOD = range(4)
 (a timeout, a 5xx), or one that would come again."""
 
 
-class Distill(NamedTuple):
-    """A minibatch of labelled states: cells and words (B, any) int16, targets (B, actions)."""
+class Replayed(NamedTuple):
+    """A minibatch to distil once more: as :class:`~lvlm2p.student.learn.rollout.Minibatch`."""
 
-    cells: Tensor
-    words: Tensor
+    inputs: Inputs
+    state: Tensor
+    episode_start: Tensor
     targets: Tensor
+    labelled: Tensor
 
 
 class PendingState(NamedTuple):
@@ -51,8 +54,8 @@ class PendingState(NamedTuple):
 
     row: int
     view: View
-    cells: Numbers
-    words: Numbers
+    observation: Tensor
+    mission: int
 
 
 class LabelBuffer:
@@ -60,24 +63,29 @@ class LabelBuffer:
 
     Attributes:
         wants_entropy: whether :meth:`rows` must be told how sure the student is.
-        states: columns with one row for each settled state: ``cells`` and ``words`` (inputs to the
-            network), ``targets`` (rows, actions), ``labelled``: whether there is a target, ``why``
-            there is none, and ``again``: whether to ask once more.
+        states: columns with one row for each settled state: ``observation`` and ``mission`` (a
+            policy's inputs), ``targets`` (rows, actions), ``labelled``: whether there is a target,
+            ``why`` there is none, and ``again``: whether to ask once more.
         recounted: states without an answer that are in the teacher's counts twice, since it was
             given them once more.
         spent: which budget is spent, in words, since the first state that was not asked about.
         prompts: fingerprints of the prompts that the labels come from.
     """
 
-    def __init__(self, config: TrainConfig, teacher: Teacher, cells: int, words: int, actions: int):
+    def __init__(
+        self, config: TrainConfig, teacher: Teacher, encoder: Encoder, actions: int
+    ) -> None:
+        observation, mission = encoder.empty()
         self.states = Columns(
-            cells=torch.empty((0, cells), dtype=torch.int16),
-            words=torch.empty((0, words), dtype=torch.int16),
+            observation=observation,
+            mission=mission,
             targets=torch.empty((0, actions)),
             labelled=torch.empty(0, dtype=torch.bool),
             why=torch.empty(0, dtype=torch.uint8),
             again=torch.empty(0, dtype=torch.bool),
         )
+        self._encoder = encoder
+        self._no_state = torch.empty((0, 2, 0), device=encoder.device)
         self.recounted = 0
         self.prompts: set[str] = set()
         self.spent: str | None = None
@@ -95,20 +103,24 @@ class LabelBuffer:
     # ---------------------------------------------------------------- while stepping
 
     def rows(
-        self, views: Sequence[View], cells: Numbers, words: Numbers, entropy: NDArray[Any]
+        self, views: Sequence[View], inputs: Inputs, entropy: NDArray[Any] | None
     ) -> list[int]:
-        """The row of each view, or UNASKED; what is new goes to the teacher, while we step."""
+        """The row of each view, or UNASKED; what is new goes to the teacher, while we step.
+
+        ``inputs``: the same states as the student sees them. ``entropy``: of the student's policy
+        there, if it is wanted.
+        """
         known, result, before = self._rows, [], len(self._inbox)
         for i, view in enumerate(views):
             row = known.get(view.key)
             if row is None:
                 row = UNASKED
-                if self._asks(view.key, float(entropy[i])):
+                if self._asks(view.key, 0.0 if entropy is None else float(entropy[i])):
                     row = known[view.key] = len(known)
-                    self._inbox.append(PendingState(row, view, cells[i], words[i]))
+                    self._inbox.append(_pending(row, view, inputs, i))
             elif row in self._again:
                 self._again.remove(row)
-                self._inbox.append(PendingState(row, view, cells[i], words[i]))
+                self._inbox.append(_pending(row, view, inputs, i))
             result.append(row)
         self._prefetcher.submit(state.view for state in self._inbox[before:])
         return result
@@ -166,8 +178,8 @@ class LabelBuffer:
         new = [state for state in self._inbox if state.row >= len(self.states)]
         if new:
             self.states.append(
-                cells=torch.from_numpy(np.stack([state.cells for state in new])),
-                words=torch.from_numpy(np.stack([state.words for state in new])),
+                observation=torch.stack([state.observation for state in new]).cpu(),
+                mission=torch.tensor([state.mission for state in new]),
                 targets=torch.zeros(len(new), self.states["targets"].shape[1]),
                 labelled=torch.zeros(len(new), dtype=torch.bool),
                 why=torch.full((len(new),), NOT_ASKED, dtype=torch.uint8),
@@ -191,19 +203,29 @@ class LabelBuffer:
     # ---------------------------------------------------------------- for the loss
 
     def lookup(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Targets (B, actions) and whether there is one (B,), for what :meth:`rows` gave."""
+        """Targets (..., actions) and whether there is one (...,), for what :meth:`rows` gave."""
+        targets, labelled = self.states["targets"], self.states["labelled"]
         if not len(self.states):
-            return torch.zeros(len(rows), self.states["targets"].shape[1]), rows != rows
-        known = rows.clamp(min=0)
-        return self.states["targets"][known], self.states["labelled"][known] & (rows != UNASKED)
+            return targets.new_zeros(*rows.shape, targets.shape[1]).to(rows.device), rows != rows
+        known = rows.clamp(min=0).cpu()
+        known_labelled = labelled[known].to(rows.device) & (rows != UNASKED)
+        return targets[known].to(rows.device), known_labelled
 
-    def replay(self, batches: int, size: int, generator: torch.Generator) -> Iterator[Distill]:
+    def replay(self, batches: int, size: int, generator: torch.Generator) -> Iterator[Replayed]:
         """Random minibatches of labelled states; none where nothing is labelled."""
         known = self.states["labelled"].nonzero().squeeze(1)
         if len(known):
-            rows = known[torch.randint(len(known), (batches, size), generator=generator)]
-            drawn = [self.states[name][rows] for name in ("cells", "words", "targets")]
-            yield from map(Distill, *drawn)
+            tokens, device = self._encoder.tokens(), self._encoder.device
+            every = torch.ones(size, dtype=torch.bool, device=device)
+            no_start = torch.zeros_like(every)
+            drawn = known[torch.randint(len(known), (batches, size), generator=generator)]
+            for rows in drawn:
+                observation, mission, targets = (
+                    self.states[name][rows].to(device)
+                    for name in ("observation", "mission", "targets")
+                )
+                inputs = Inputs(observation, mission, tokens).compact()
+                yield Replayed(inputs, self._no_state, no_start, targets, every)
 
     def fingerprint(self) -> str:
         """A digest of which states were asked about, in which order, and what is distilled."""
@@ -240,6 +262,10 @@ class LabelBuffer:
     def close(self) -> None:
         """End the thread that asks."""
         self._prefetcher.close()
+
+
+def _pending(row: int, view: View, inputs: Inputs, i: int) -> PendingState:
+    return PendingState(row, view, inputs.observation[i], int(inputs.mission[i]))
 
 
 def _why(answer: Label | Failure) -> int:

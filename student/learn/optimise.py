@@ -12,32 +12,31 @@ from lvlm2p.student.learn.losses import distillation_loss
 if TYPE_CHECKING:
     from lvlm2p.student.config import TrainConfig
     from lvlm2p.student.learn.labels import LabelBuffer
-    from lvlm2p.student.models.policy import Network
+    from lvlm2p.student.models.policy import Policy
 
 
-def make_optimizer(network: Network, config: TrainConfig) -> torch.optim.Optimizer:
+def make_optimizer(policy: Policy, config: TrainConfig) -> torch.optim.Optimizer:
     """Adam for PPO, RMSprop for A2C, as in the papers."""
+    parameters = [p for p in policy.parameters() if p.requires_grad]
     if config.algo == "ppo":
-        return torch.optim.Adam(network.parameters(), config.lr, eps=config.opt_eps, fused=True)
-    return torch.optim.RMSprop(
-        network.parameters(), config.lr, alpha=0.99, eps=config.opt_eps, foreach=True
-    )
+        return torch.optim.Adam(parameters, config.lr, eps=config.opt_eps, fused=True)
+    return torch.optim.RMSprop(parameters, config.lr, alpha=0.99, eps=config.opt_eps, foreach=True)
 
 
-def descend(
-    loss: Tensor, network: Network, optimizer: torch.optim.Optimizer, max_norm: float
+def gradient_step(
+    loss: Tensor, policy: Policy, optimizer: torch.optim.Optimizer, max_norm: float
 ) -> None:
-    """One step down the gradient, no longer than ``max_norm``."""
-    network.zero_grad()
+    """One step down the gradient of ``loss``, scaled down to ``max_norm`` if it is longer."""
+    policy.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(network.parameters(), max_norm)
+    torch.nn.utils.clip_grad_norm_(policy.parameters(), max_norm)
     optimizer.step()
 
 
 def replay(
-    network: Network,
+    policy: Policy,
     optimizer: torch.optim.Optimizer,
-    book: LabelBuffer,
+    labels: LabelBuffer,
     kl_weight: float,
     config: TrainConfig,
     generator: torch.Generator,
@@ -45,17 +44,18 @@ def replay(
 ) -> None:
     """Distil states that were labelled before, once more: labels are paid for and free to reuse.
 
-    As lambda falls from its first value, so does the number of minibatches: an optimiser that
+    As the weight falls from its first value, so does the number of minibatches: an optimiser that
     normalises its steps would not notice a smaller weight.
     """
     assert config.kl_minibatches is not None
     share = kl_weight / config.kl_coef if config.kl_coef else 0.0
     batches = round(config.kl_minibatches * share)
-    every = torch.ones(config.batch_size, dtype=torch.bool)
-    for cells, words, target in book.replay(batches, config.batch_size, generator):
-        log_probs = network.policy(cells, words).log_softmax(-1)
-        kl = distillation_loss(log_probs, target, every, config.kl_direction)
-        descend(kl_weight * kl, network, optimizer, config.max_grad_norm)
+    for batch in labels.replay(batches, config.batch_size, generator):
+        logits = policy.logits(batch.inputs, batch.state, batch.episode_start)
+        kl = distillation_loss(
+            logits.log_softmax(-1), batch.targets, batch.labelled, config.kl_direction
+        )
+        gradient_step(kl_weight * kl, policy, optimizer, config.max_grad_norm)
         means.add("distill/replayed_kl", kl)
 
 
@@ -67,18 +67,15 @@ def explained_variance(values: Tensor, returns: Tensor) -> float:
 
 
 class Means:
-    """Running means of named scalars; the tensors are read once, at the end."""
+    """Means of named scalars; the tensors are read once, at the end."""
 
     def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
-        self._counts: dict[str, int] = {}
+        self._values: dict[str, list[Tensor]] = {}
 
     def add(self, name: str, value: Tensor) -> None:
         """Count one more value of ``name``."""
-        value = value.detach()
-        self._sums[name] = self._sums[name] + value if name in self._sums else value
-        self._counts[name] = self._counts.get(name, 0) + 1
+        self._values.setdefault(name, []).append(value.detach())
 
     def values(self) -> dict[str, float]:
         """The means so far."""
-        return {name: float(total) / self._counts[name] for name, total in self._sums.items()}
+        return {name: float(torch.stack(values).mean()) for name, values in self._values.items()}

@@ -1,200 +1,206 @@
-"""The student: an actor and a critic that know what the mission means before they look.
+"""The student: an actor and a critic, with or without a memory.
 
-A cell looks like a few random numbers that never change. Beside them each cell and each word has a
-learned vector, and the dot product of a cell's vector with the mission's is one more channel of the
-grid, "this is what the mission is about": with it, missions that were never seen in this place are
-understood, where a network that meets the mission after its image features learns them one by one
-(docs/training.md has the figures).
+Both have the same layers and share nothing that is learned, so that distillation, which teaches
+the actor alone, does not pull the critic's inputs away:
+
+    observation -> preprocessing -> features(mission) -> [memory] -> hidden layer -> head
+
+Preprocessing and features depend on the kind of observation (:data:`NETWORKS`).
 """
 
 from __future__ import annotations
 
-from math import prod
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lvlm2p.student.models.encoding import CELL_KINDS, MISSION_LENGTH, WORDS
+from lvlm2p.student.models.grid import GridFeatures, GridPreprocessing
+from lvlm2p.student.models.image import ImageFeatures, ImagePreprocessing
+from lvlm2p.student.models.inputs import Inputs
+from lvlm2p.student.models.memory import Memory
+from lvlm2p.student.models.mission import Features, MissionReading, orthogonal_linear
+from lvlm2p.student.models.vector import VectorFeatures, VectorPreprocessing
 
-if TYPE_CHECKING:
-    from lvlm2p.student.models.encoding import Numbers
-
-LOOKS = 4
-"""Numbers that a kind of cell looks like."""
-
-MEANING = 16
-"""Length of the vectors that cells and missions are compared by."""
-
-GAIN = 20.0
-"""These vectors are stored at 1 / GAIN of their size: Adam moves each number by the learning rate,
-and a few hundred steps must be enough to turn a random vector around."""
-
-SPREAD = 0.6
-"""Standard deviation of what an object, a colour or a state adds to a cell's look or vector."""
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], Callable[[tuple[int, ...], int], Features]]] = {
+    "grid": (GridPreprocessing, GridFeatures),
+    "image": (ImagePreprocessing, ImageFeatures),
+    "vector": (VectorPreprocessing, VectorFeatures),
+}
+"""For each kind of observation what is fixed and shared, and the first layers that are learned."""
 
 
-class Read(NamedTuple):
-    """What T towers (the actor, the critic or both) make of M missions, before they look."""
+class Tower(nn.Module):
+    """The layers of an actor or a critic, up to its head."""
 
-    layers: dict[str, Tensor]
-    """The towers' parameters by name, each (T, ...)."""
-    said: Tensor
-    """What the mission adds to the first layer, (T, M, hidden)."""
-    meant: Tensor
-    """How much each mission is about each kind of cell, (T, M * CELL_KINDS)."""
+    def __init__(self, features: Features, hidden: int, memory: bool) -> None:
+        super().__init__()
+        self.features = features
+        self.memory = Memory(hidden) if memory else None
+        self.layer = orthogonal_linear(hidden, hidden)
+
+    def forward(self, seen: Any, inputs: Inputs, state: Tensor, episode_start: Tensor) -> Tensor:
+        """Sequences (T, B), or frames in any order where there is no memory; (frames, hidden)."""
+        x = self.features(seen, inputs.mission.flatten(), self.features.read(inputs.tokens))
+        if self.memory is not None:
+            x = self.memory(x.unflatten(0, inputs.mission.shape), state, episode_start)
+            x = x.flatten(0, 1)
+        return torch.relu(self.layer(x))
+
+    def step(
+        self,
+        seen: Any,
+        mission: Tensor,
+        reading: MissionReading,
+        state: Tensor,
+        episode_start: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """One step in B environments, whose missions were read; (B, hidden), the new state."""
+        x = self.features(seen, mission, reading)
+        if self.memory is not None:
+            x, state = self.memory.step(x, state, episode_start)
+        return torch.relu(self.layer(x)), state
 
 
-class Network(nn.Module):
-    """Actor and critic for ``cells`` cells and ``actions`` actions.
+class Policy(nn.Module):
+    """Actor and critic of one observation space.
 
-    Any grid size: of the parameters only those of the first layers depend on it. The two share
-    nothing that is learned, so that distillation, which teaches the actor alone, does not pull the
-    critic's inputs away. Each keeps its parameters in one vector, in the order of ``shapes``, and
-    both are computed side by side: a network this small costs calls more than arithmetic.
+    Args:
+        kind, shape: of the encoded observations, as an :class:`Encoder` has them.
+        actions: how many actions there are.
+        hidden: width of the hidden layers.
+        memory: ``lstm``: actor and critic remember the episode, each in a state of its own.
+
+    A *state* is what both remember of the episode so far, (B, 2, size): first the actor's, then the
+    critic's; without memory its size is 0. ``episode_start`` says where an episode begins: what was
+    remembered before is forgotten there.
     """
 
-    parts: Tensor
-    looks: Tensor
-
-    def __init__(self, cells: int, actions: int, hidden: int) -> None:
+    def __init__(
+        self,
+        kind: str,
+        shape: tuple[int, ...],
+        actions: int,
+        hidden: int,
+        memory: Literal["none", "lstm"] = "none",
+    ) -> None:
         super().__init__()
-        self.cells, self.actions, self.hidden = cells, actions, hidden
-        parts = _parts()
-        self.register_buffer("parts", parts * GAIN, persistent=False)
-        self.register_buffer("looks", parts.t() @ (torch.randn(len(parts), LOOKS) * SPREAD))
-        self.shapes = {
-            "meanings": (MEANING, len(parts)),
-            "words": (WORDS, MEANING),
-            "order": (MISSION_LENGTH, MEANING),
-            "from_looks": (cells * LOOKS, hidden),
-            "from_meant": (cells, hidden),
-            "from_mission": (MEANING, hidden),
-            "first_bias": (1, hidden),
-            "second": (hidden, hidden),
-            "second_bias": (1, hidden),
-        }
-        self.actor, self.critic = self._tower(), self._tower()
-        self.action, self.worth = _layer(hidden, actions, 0.01), _layer(hidden, 1, 1.0)
+        self.shape, self.actions, self.hidden, self.memory = tuple(shape), actions, hidden, memory
+        preprocessing, features = NETWORKS[kind]
+        self.preprocessing = preprocessing()
+        self.actor = Tower(features(self.shape, hidden), hidden, memory == "lstm")
+        self.critic = Tower(features(self.shape, hidden), hidden, memory == "lstm")
+        self.policy_head = orthogonal_linear(hidden, actions, gain=0.01)
+        self.value_head = orthogonal_linear(hidden, 1, gain=1.0)
 
-    def _tower(self) -> nn.Parameter:
-        first = _orthogonal(self.cells * (LOOKS + 1) + MEANING, self.hidden)
-        words = torch.randn(self.shapes["words"]) * SPREAD / GAIN
-        tower = [
-            torch.randn(self.shapes["meanings"]) * SPREAD / GAIN,
-            words,
-            torch.ones(self.shapes["order"]),
-            first,
-            torch.zeros(self.hidden),
-            _orthogonal(self.hidden, self.hidden),
-            torch.zeros(self.hidden),
-        ]
-        return nn.Parameter(torch.cat([tensor.flatten() for tensor in tower]))
+    def initial_state(self, n: int) -> Tensor:
+        """The state before the first step in n environments."""
+        size = 2 * self.hidden if self.memory == "lstm" else 0
+        return self.policy_head.weight.new_zeros(n, 2, size)
 
-    def policy(self, cells: Tensor, words: Tensor) -> Tensor:
-        """Logits (B, actions), for cells (B, cells) and words (B, any), of any integer type."""
-        missions, which = _distinct(words)
-        features = self._look(self._read(self.actor.unsqueeze(0), missions), cells, which)
-        logits: Tensor = self.action(features[0])
-        return logits
+    # ---------------------------------------------------------------- one step
 
-    def value(self, cells: Tensor, words: Tensor) -> Tensor:
-        """Values (B,)."""
-        missions, which = _distinct(words)
-        features = self._look(self._read(self.critic.unsqueeze(0), missions), cells, which)
-        value: Tensor = self.worth(features[0])
-        return value.squeeze(1)
+    def forward(
+        self,
+        observation: Tensor,
+        tokens: Tensor,
+        state: Tensor | None = None,
+        episode_start: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One step: logits (B, actions), values (B,) and the new state. This is what is exported.
 
-    def forward(self, cells: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (B, actions) and values (B,)."""
-        missions, which = _distinct(words)
-        towers = torch.stack([self.actor, self.critic])
-        features = self._look(self._read(towers, missions), cells, which)
-        return self.action(features[0]), self.worth(features[1]).squeeze(1)
+        Args:
+            observation: (B, *shape).
+            tokens: (B, words) int64, token ids of each observation's mission.
+            state: before this step; None: nothing is remembered.
+            episode_start: (B,) bool; None: nowhere.
+        """
+        n = tokens.shape[0]  # len() would be a constant of what is exported
+        mission = torch.arange(n, device=tokens.device)
+        if state is None:
+            state = self.initial_state(n)
+        if episode_start is None:
+            episode_start = torch.zeros_like(mission, dtype=torch.bool)
+        seen = self.preprocessing(observation, mission)
+        states, outputs = [], []
+        for i, tower in enumerate((self.actor, self.critic)):
+            reading = tower.features.read(tokens)
+            x, new = tower.step(seen, mission, reading, state[:, i], episode_start)
+            outputs.append(x)
+            states.append(new)
+        values = self.value_head(outputs[1]).squeeze(1)
+        return self.policy_head(outputs[0]), values, torch.stack(states, dim=1)
 
-    def _read(self, towers: Tensor, missions: Tensor) -> Read:
-        """Towers (T, parameters), missions (M, length) as word numbers, 0 behind the last."""
-        sizes = [prod(shape) for shape in self.shapes.values()]
-        split = torch.split(towers, sizes, dim=1)
-        layers = {
-            name: part.view(-1, *shape)
-            for (name, shape), part in zip(self.shapes.items(), split, strict=True)
-        }
-        order = layers["order"][:, None, : missions.shape[1]] * (missions != 0).unsqueeze(2)
-        mission = (layers["words"][:, missions] * order).sum(2) * GAIN
-        said = torch.baddbmm(layers["first_bias"], mission, layers["from_mission"])
-        meant = mission @ (layers["meanings"] @ self.parts)
-        return Read(layers, said, meant.flatten(1))
+    def acting(self) -> Actor:
+        """The actor with the parameters of this moment, for stepping environments."""
+        return Actor(self)
 
-    def _look(self, read: Read, cells: Tensor, which: Tensor) -> Tensor:
-        """Cells (B, cells) and the missions they belong to (B,); last layer (T, B, hidden)."""
-        p, n, kinds = read.layers, len(read.said), cells.long()
-        # The four floats of a look are fetched as one number of 16 bytes, which is much faster.
-        numbers = self.looks.view(torch.complex128).squeeze(1).take(kinds)
-        looks = numbers.view(torch.float32).expand(n, -1, -1)
-        places = ((which * CELL_KINDS).unsqueeze(1) + kinds).view(1, -1).expand(n, -1)
-        meant = read.meant.gather(1, places).view(n, *cells.shape)
-        x = torch.baddbmm(read.said[:, which], looks, p["from_looks"])
-        x = torch.baddbmm(x, meant, p["from_meant"]).relu()
-        return torch.baddbmm(p["second_bias"], x, p["second"]).relu()
+    # ---------------------------------------------------------------- many steps
+
+    def evaluate(
+        self, inputs: Inputs, state: Tensor, episode_start: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Logits (..., actions) and values (...,), with gradients.
+
+        Args:
+            inputs: sequences (T, B, ...); without memory frames in any order, (B, ...).
+            state: before the first step, (B, 2, size).
+            episode_start: (T, B) bool; not read without memory.
+        """
+        seen = self._preprocess(inputs)
+        return (
+            self._logits(seen, inputs, state, episode_start),
+            self._values(seen, inputs, state, episode_start),
+        )
+
+    def logits(self, inputs: Inputs, state: Tensor, episode_start: Tensor) -> Tensor:
+        """The actor's half of :meth:`evaluate`."""
+        return self._logits(self._preprocess(inputs), inputs, state, episode_start)
+
+    def values(self, inputs: Inputs, state: Tensor, episode_start: Tensor) -> Tensor:
+        """The critic's half of :meth:`evaluate`."""
+        return self._values(self._preprocess(inputs), inputs, state, episode_start)
+
+    def _preprocess(self, inputs: Inputs) -> Any:
+        frames = inputs.observation.reshape(-1, *self.shape)
+        return self.preprocessing(frames, inputs.mission.flatten())
+
+    def _logits(self, seen: Any, inputs: Inputs, state: Tensor, episode_start: Tensor) -> Tensor:
+        x = self.actor(seen, inputs, state[:, 0], episode_start)
+        logits: Tensor = self.policy_head(x)
+        return logits.view(*inputs.mission.shape, self.actions)
+
+    def _values(self, seen: Any, inputs: Inputs, state: Tensor, episode_start: Tensor) -> Tensor:
+        x = self.critic(seen, inputs, state[:, 1], episode_start)
+        values: Tensor = self.value_head(x)
+        return values.view(inputs.mission.shape)
 
 
 class Actor:
-    """The policy with the parameters of this moment, for stepping: it reads each mission once."""
+    """One step of the actor at a time, without gradients. Each mission is read once."""
 
-    def __init__(self, network: Network) -> None:
-        self._network = network
-        self._known: dict[bytes, int] = {}
-        self._missions: list[Numbers] = []
-        self._read: Read | None = None
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._towers = [policy.actor] if policy.memory == "none" else [policy.actor, policy.critic]
+        self._tokens: Tensor | None = None
+        self._readings: list[MissionReading] = []
 
     @torch.no_grad()
-    def __call__(self, cells: Numbers, words: Numbers) -> Tensor:
-        """Logits (B, actions)."""
-        which = []
-        for row in words:
-            number = self._known.setdefault(row.tobytes(), len(self._known))
-            if number == len(self._missions):
-                self._missions.append(row)
-                self._read = None
-            which.append(number)
-        network = self._network
-        if self._read is None:
-            missions = torch.from_numpy(np.stack(self._missions).astype(np.int64))
-            self._read = network._read(network.actor.unsqueeze(0), missions)
-        features = network._look(self._read, torch.from_numpy(cells), torch.tensor(which))
-        logits: Tensor = network.action(features[0])
-        return logits
-
-
-def _distinct(words: Tensor) -> tuple[Tensor, Tensor]:
-    """The rows that occur, int64 and without the zeros that all end with; which one each row is.
-
-    There are few missions: each is read once. (Rows as bytes are sorted in no time.)
-    """
-    rows = words.contiguous().numpy()
-    keys = rows.view(f"V{rows.itemsize * rows.shape[1]}").ravel()
-    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
-    missions = rows[first]
-    missions = missions[:, : np.count_nonzero(missions.any(0))].astype(np.int64)
-    return torch.from_numpy(missions), torch.from_numpy(which)
-
-
-def _parts() -> Tensor:
-    """(16 objects + 8 colours + 4 states, CELL_KINDS): 1 where the kind of cell has the part."""
-    kind = torch.arange(CELL_KINDS)
-    parts = torch.zeros(16 + 8 + 4, CELL_KINDS)
-    parts[kind >> 5, kind] = parts[16 + (kind >> 2 & 7), kind] = parts[24 + (kind & 3), kind] = 1.0
-    return parts
-
-
-def _orthogonal(inputs: int, outputs: int, gain: float = 2**0.5) -> Tensor:
-    return nn.init.orthogonal_(torch.empty(outputs, inputs), gain).t()
-
-
-def _layer(inputs: int, outputs: int, gain: float) -> nn.Linear:
-    layer = nn.Linear(inputs, outputs)
-    nn.init.orthogonal_(layer.weight, gain)
-    nn.init.zeros_(layer.bias)
-    return layer
+    def __call__(
+        self, inputs: Inputs, state: Tensor, episode_start: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Logits (B, actions) and the state after this step, of actor and critic."""
+        observation, mission, tokens = inputs.compact()
+        if tokens is not self._tokens:
+            self._readings = [tower.features.read(tokens) for tower in self._towers]
+            self._tokens = tokens
+        seen = self._policy.preprocessing(observation, mission)
+        steps = [
+            tower.step(seen, mission, reading, state[:, i], episode_start)
+            for i, (tower, reading) in enumerate(zip(self._towers, self._readings, strict=True))
+        ]
+        if len(steps) > 1:
+            state = torch.stack([new for _, new in steps], dim=1)
+        logits: Tensor = self._policy.policy_head(steps[0][0])
+        return logits, state

@@ -137,7 +137,7 @@ def watch(
     seen: set[str] = set()
     while True:
         view = env.views()[0]
-        chances = student.probabilities(observation)[0]
+        chances = student.probabilities(observation, env.episode_start)[0]
         actions.append(int(chances.argmax()))
         shown = by_name(view.task, [float(p) for p in chances])
         if not view.task.deterministic or view.key not in seen:

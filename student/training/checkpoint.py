@@ -18,7 +18,7 @@ from lvlm2p.teachers.files import write_atomically
 if TYPE_CHECKING:
     from torch import Tensor
 
-FORMAT = "lvlm2p checkpoint 2"
+FORMAT = "lvlm2p checkpoint 3"
 ADVICE = "start the run again in another folder"
 
 

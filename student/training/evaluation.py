@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
-from lvlm2p.student.models.policy import Actor
 from lvlm2p.teachers import Label, Teacher
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lvlm2p.envs import Observation, VectorEnv
-    from lvlm2p.student.models.encoding import Encoder
-    from lvlm2p.student.models.policy import Network
+    from lvlm2p.student.models.encoder import Encoder
+    from lvlm2p.student.models.policy import Policy
 
-Policy = Callable[["Observation", "VectorEnv", "NDArray[np.bool_]"], "NDArray[Any]"]
+Act = Callable[["Observation", "VectorEnv", "NDArray[np.bool_]"], "NDArray[Any]"]
 """Actions (N,) for the current states of N environments; only those of the active ones count."""
 
 SIDE_BY_SIDE = 50
@@ -58,7 +58,7 @@ class PolicyEvaluation:
 
 
 def evaluate(
-    policy: Policy,
+    act: Act,
     env_id: str,
     episodes: int,
     seed: int,
@@ -82,7 +82,7 @@ def evaluate(
     while (done < quota).any():
         if stop is not None and stop.is_set():
             raise Stopped
-        step = env.step(policy(observation, env, done < quota))
+        step = env.step(act(observation, env, done < quota))
         observation = step.obs
         ended = zip(step.ended, step.returns, step.lengths, step.successes, strict=True)
         for i, total, length, success in ended:
@@ -100,13 +100,17 @@ def evaluate(
     )
 
 
-def greedy(network: Network, encoder: Encoder) -> Policy:
+def greedy(policy: Policy, encoder: Encoder) -> Act:
     """The student alone, always taking its most probable action."""
-
-    actor = Actor(network)
+    encoder, step = encoder.without_missions(), policy.acting()
+    state: torch.Tensor | None = None
 
     def act(observation: Observation, env: VectorEnv, active: NDArray[np.bool_]) -> NDArray[Any]:
-        result: NDArray[Any] = actor(*encoder(observation)).argmax(1).numpy()
+        nonlocal state
+        state = policy.initial_state(len(observation)) if state is None else state
+        episode_start = torch.from_numpy(env.episode_start).to(encoder.device)
+        logits, state = step(encoder(observation), state, episode_start)
+        result: NDArray[Any] = logits.argmax(1).cpu().numpy()
         return result
 
     return act

@@ -38,8 +38,8 @@ class Progress(Bar):
 
     def _now(self) -> list[str]:
         run, fields = self._run, []
-        if run is not None and run.teacher is not None and run.book is not None:
-            fields = asking(run.counts, run.book.waiting, run.teacher.in_flight)
+        if run is not None and run.teacher is not None and run.labels is not None:
+            fields = asking(run.counts, run.labels.waiting, run.teacher.in_flight)
         return fields + describe(self._row)
 
 

@@ -15,8 +15,9 @@ from lvlm2p.envs import VectorEnv
 from lvlm2p.student.config import WHO_IS_ASKED
 from lvlm2p.student.learn.labels import LabelBuffer
 from lvlm2p.student.learn.optimise import make_optimizer
-from lvlm2p.student.models.encoding import MISSION_LENGTH, encoder_for
-from lvlm2p.student.models.policy import Network
+from lvlm2p.student.learn.rollout import Position
+from lvlm2p.student.models.encoder import Encoder
+from lvlm2p.student.models.policy import Policy
 from lvlm2p.student.training import checkpoint
 from lvlm2p.student.training.metrics import Metrics
 from lvlm2p.student.training.visited import Visited
@@ -38,6 +39,7 @@ class Saved(BaseModel, extra="forbid"):
     caught_up_at: int | None
     counts: Counts
     env: dict[str, Any]
+    missions: list[str]
     visited: int
     prompts: list[str]
     sizes: dict[str, int]
@@ -50,18 +52,18 @@ class Run:
     def __init__(self, config: TrainConfig, teacher: Teacher | None) -> None:
         self.config, self.teacher = config, teacher
         self.env = VectorEnv(config.env, config.n_envs, config.seed)
-        self.encoder = encoder_for(self.env.space)
+        self.encoder = Encoder(self.env.space)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            self.network = Network(self.encoder.cells, self.env.n_actions, config.hidden)
-        self.optimizer = make_optimizer(self.network, config)
+            self.policy = Policy(
+                self.env.space.kind, self.encoder.shape, self.env.n_actions, config.hidden
+            )
+        self.optimizer = make_optimizer(self.policy, config)
         self.generator = torch.Generator().manual_seed(config.seed)
-        self.book: LabelBuffer | None = None
+        self.labels: LabelBuffer | None = None
         self._counted = Counts()
         if teacher is not None:
-            self.book = LabelBuffer(
-                config, teacher, self.encoder.cells, MISSION_LENGTH, self.env.n_actions
-            )
+            self.labels = LabelBuffer(config, teacher, self.encoder, self.env.n_actions)
             self._counted = copy(teacher.counts)
         self.frames = 0
         self.seconds = 0.0
@@ -69,7 +71,8 @@ class Run:
         self.teacher_return = config.teacher_return
         self.caught_up_at: int | None = None
         self.earlier = Counts()
-        self.observation = self.env.reset()
+        begin = torch.ones(config.n_envs, dtype=torch.bool)
+        self.position = Position(self.env.reset(), self.policy.initial_state(config.n_envs), begin)
         self.visited = Visited(config.run_dir / "visited.jsonl") if config.save_visited else None
         self.sizes: dict[str, int] = {}
         self.boundary: dict[str, Any] = {}
@@ -80,7 +83,7 @@ class Run:
         total = copy(self.earlier)
         if self.teacher is not None:
             total += self.teacher.counts - self._counted
-        total.missing -= self.book.recounted if self.book is not None else 0
+        total.missing -= self.labels.recounted if self.labels is not None else 0
         return total
 
     def mark(self) -> None:
@@ -93,20 +96,22 @@ class Run:
             "caught_up_at": self.caught_up_at,
             "counts": asdict(self.counts),
             "env": self.env.state(),
+            "missions": list(self.encoder.missions.missions),
             "generator": self.generator.get_state(),
+            "state": self.position.state,
             "visited": self.visited.size() if self.visited else 0,
-            "prompts": sorted(self.book.prompts) if self.book else [],
+            "prompts": sorted(self.labels.prompts) if self.labels else [],
             "who_is_asked": self._who_is_asked(),
         }
 
     def save(self, metrics: Metrics) -> None:
         """Write the last marked moment as the checkpoint."""
         state = dict(self.boundary)
-        tensors = {"generator": state.pop("generator")}
-        tensors |= {f"network.{k}": v for k, v in self.network.state_dict().items()}
+        tensors = {"generator": state.pop("generator"), "state": state.pop("state").cpu()}
+        tensors |= {f"policy.{k}": v for k, v in self.policy.state_dict().items()}
         tensors |= checkpoint.to_flat(self.optimizer.state_dict()["state"])
-        if self.book is not None:
-            tensors |= {f"book.{k}": v for k, v in self.book.tensors().items()}
+        if self.labels is not None:
+            tensors |= {f"labels.{k}": v for k, v in self.labels.tensors().items()}
         state["sizes"] = metrics.sizes()
         checkpoint.save(self.config.run_dir / "checkpoint", tensors, state)
 
@@ -133,7 +138,7 @@ class Run:
             ) from None
 
     def _take(self, tensors: dict[str, torch.Tensor], state: Saved) -> None:
-        self.network.load_state_dict(_below("network.", tensors))
+        self.policy.load_state_dict(_below("policy.", tensors))
         slots = {**self.optimizer.state_dict(), "state": checkpoint.from_flat(tensors)}
         self.optimizer.load_state_dict(slots)
         self.generator.set_state(tensors["generator"])
@@ -141,13 +146,16 @@ class Run:
         self.episodes.extend(state.episodes)
         self.teacher_return, self.caught_up_at = state.teacher_return, state.caught_up_at
         self.earlier = state.counts
-        self.observation = self.env.restore(state.env)
+        self.encoder.missions.rows(state.missions)
+        observation = self.env.restore(state.env)
+        begin = torch.from_numpy(self.env.episode_start)
+        self.position = Position(observation, tensors["state"], begin)
         self.sizes = state.sizes
         if self.visited is not None:
             self.visited.cut(state.visited)
-        if self.book is not None:
-            self.book.restore(_below("book.", tensors))
-            self.book.prompts = set(state.prompts)
+        if self.labels is not None:
+            self.labels.restore(_below("labels.", tensors))
+            self.labels.prompts = set(state.prompts)
             if state.who_is_asked != self._who_is_asked():
                 self._ask_again(state.who_is_asked)
 
@@ -156,9 +164,9 @@ class Run:
 
     def _ask_again(self, before: dict[str, Any]) -> None:
         """About what had no answer, now that there may be one."""
-        assert self.book is not None
+        assert self.labels is not None
         retry = self.config.retry_failures and not before["retry_failures"]
-        self.book.ask_again(for_good=retry)
+        self.labels.ask_again(for_good=retry)
         if self.teacher_return == math.inf:  # nobody knew: it is measured once more
             self.teacher_return = None
 

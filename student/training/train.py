@@ -105,8 +105,8 @@ def train(config: TrainConfig, teacher: Teacher | None = None) -> TrainResult:
             finally:
                 metrics.close()
         finally:
-            if run.book is not None:
-                run.book.close()
+            if run.labels is not None:
+                run.labels.close()
             if run.visited is not None:
                 run.visited.close()
             run.env.close()
@@ -129,10 +129,10 @@ def _train(run: Run, metrics: Metrics, bar: Progress, stop: threading.Event) -> 
         begun = time.monotonic()
         rollout = collect(
             run.env,
-            run.observation,
-            run.network,
+            run.position,
+            run.policy,
             run.encoder,
-            run.book,
+            run.labels,
             steps=steps,
             gamma=config.gamma,
             gae_lambda=config.gae_lambda,
@@ -142,13 +142,13 @@ def _train(run: Run, metrics: Metrics, bar: Progress, stop: threading.Event) -> 
         )
         if rollout is None:
             raise Stopped
-        weight = kl_weight(config, run.frames, run.caught_up_at) if run.book is not None else 0.0
+        weight = kl_weight(config, run.frames, run.caught_up_at) if run.labels is not None else 0.0
         losses = update(
-            run.network, run.optimizer, rollout, run.book, weight, config, run.generator
+            run.policy, run.optimizer, rollout, run.labels, weight, config, run.generator
         )
 
         before, run.frames = run.frames, run.frames + len(rollout.actions)
-        run.observation = rollout.observation
+        run.position = rollout.end
         run.episodes.extend(
             zip(
                 rollout.episode_returns,
@@ -163,9 +163,9 @@ def _train(run: Run, metrics: Metrics, bar: Progress, stop: threading.Event) -> 
         if _due(config.eval_every, before, run.frames):
             row |= _evaluated(run)
         metrics.write(row)
-        if run.book is not None and run.book.spent is not None and not unguided:
+        if run.labels is not None and run.labels.spent is not None and not unguided:
             unguided = True
-            bar.say(f"{run.book.spent}: continuing without distillation on unlabelled states")
+            bar.say(f"{run.labels.spent}: continuing without distillation on unlabelled states")
         bar.update(row)
         run.mark()
         if config.checkpoint_every and run.frames >= next_save:
@@ -190,8 +190,8 @@ def _described(run: Run) -> dict[str, Any]:
             "charts/success": float(successes.mean()),
             "charts/episodes": len(run.episodes),
         }
-    if run.book is not None:
-        labelled = run.book.states["labelled"]
+    if run.labels is not None:
+        labelled = run.labels.states["labelled"]
         row |= {
             "labels/states": len(labelled),
             "labels/labelled": int(labelled.sum()),
@@ -206,7 +206,7 @@ def _described(run: Run) -> dict[str, Any]:
 def _evaluated(run: Run) -> dict[str, Any]:
     """Look at the student alone; remember when it caught up with the teacher."""
     config = run.config
-    policy = greedy(run.network, run.encoder)
+    policy = greedy(run.policy, run.encoder)
     result = evaluate(policy, config.env, config.eval_episodes, PERIODIC_SEED)
     goal = run.teacher_return
     if run.caught_up_at is None and goal is not None:
@@ -245,13 +245,13 @@ def _teacher_episodes(config: TrainConfig) -> int:
 
 def _finish(run: Run, stop: threading.Event) -> TrainResult:
     config = run.config
-    policy = greedy(run.network, run.encoder)
+    policy = greedy(run.policy, run.encoder)
     seed = FINAL_SEED + config.seed
     evaluation = evaluate(policy, config.env, config.final_episodes, seed, stop)
-    Student(config.env, run.network, run.encoder).save(config.run_dir)
+    Student(config.env, run.policy, run.encoder).save(config.run_dir)
     used = None
-    if run.book is not None:
-        used = {"fingerprint": run.book.fingerprint(), "prompts": sorted(run.book.prompts)}
+    if run.labels is not None:
+        used = {"fingerprint": run.labels.fingerprint(), "prompts": sorted(run.labels.prompts)}
     result = TrainResult(config.run_dir, run.frames, evaluation, run.counts, run.seconds, used)
     text = json.dumps(result.as_json(), indent=2)
     write_atomically(config.run_dir / "result.json", text)

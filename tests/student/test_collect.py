@@ -117,7 +117,7 @@ def test_episodes_are_counted_when_they_end() -> None:
     assert rollout.episode_returns == [1.5, -1.0]
     assert rollout.episode_lengths == [2, 1]
     assert rollout.episode_successes == [True, False]
-    assert rollout.observation.values[:, 0, 0, 0].tolist() == [1]  # where the next one begins
+    assert rollout.end.observation.values[:, 0, 0, 0].tolist() == [1]  # where the next one begins
 
 
 # ---------------------------------------------------------------- whose actions
@@ -228,10 +228,12 @@ def test_only_labelled_states_are_replayed_each_as_often() -> None:
     with closing(new_book(config("ppo"), teacher_of(answers))) as book:
         meet(book, list(answers))
         drawn = list(book.replay(40, 30, torch.Generator().manual_seed(0)))
-    assert [len(batch.cells) for batch in drawn] == [30] * 40
+    assert [len(batch.targets) for batch in drawn] == [30] * 40
     counts = dict.fromkeys(targets, 0)
     for batch in drawn:
-        for state, target in zip(batch.cells[:, 0].tolist(), batch.targets.tolist(), strict=True):
+        for state, target in zip(
+            batch.inputs.observation[:, 0].tolist(), batch.targets.tolist(), strict=True
+        ):
             assert target == targets[state]
             counts[state] += 1
     assert all(330 < count < 470 for count in counts.values())  # 400 +- 4 deviations

@@ -1,88 +1,269 @@
-"""The student's network: what a state is worth depends on that state alone."""
+"""The student's network: what a state is worth depends on that state alone; it can be exported."""
 
 from __future__ import annotations
 
-from typing import Any
+import io
+import warnings
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from lvlm2p.student.models.encoding import CELL_KINDS, MISSION_LENGTH, WORDS, word_numbers
-from lvlm2p.student.models.policy import Actor, Network
+from lvlm2p.envs import Observation, ObservationSpace, UserError, VectorEnv
+from lvlm2p.student.models.encoder import Encoder
+from lvlm2p.student.models.grid import GridFeatures
+from lvlm2p.student.models.inputs import MISSION_LENGTH, VOCABULARY, Inputs, MissionTable, token_ids
+from lvlm2p.student.models.policy import Policy
 
-CELLS, ACTIONS = 25, 5
-MISSIONS = ["get a red key", "go fetch a blue ball", "go to the green door", "get"]
+ACTIONS = 5
+MISSIONS = ["get a red key", "go fetch a blue ball", "go to the green door", "get", ""]
+SPACES = {
+    "grid": ObservationSpace("grid", (5, 5, 3), np.dtype(np.uint8), has_agent=True),
+    "flat": ObservationSpace("grid", (4, 3, 3), np.dtype(np.uint8)),
+    "image": ObservationSpace("image", (21, 16, 3), np.dtype(np.uint8)),
+    "vector": ObservationSpace("vector", (6,), np.dtype(np.float32)),
+}
+every_space = pytest.mark.parametrize("kind", SPACES)
 
 
-def states(n: int, seed: int = 0) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-    """Random cells, and missions of different lengths."""
+def observations(space: ObservationSpace, n: int, seed: int = 0) -> Observation:
+    """Random ones, with missions of different lengths."""
     rng = np.random.default_rng(seed)
-    cells = rng.integers(CELL_KINDS, size=(n, CELLS)).astype(np.int16)
-    words = np.stack([word_numbers(MISSIONS[i]) for i in rng.integers(len(MISSIONS), size=n)])
-    return cells, words
+    if space.kind == "vector":
+        values = rng.normal(scale=5.0, size=(n, *space.shape)).astype(np.float32)
+    else:
+        values = rng.integers(256, size=(n, *space.shape)).astype(np.uint8)
+    if space.has_agent:
+        values[..., 0] %= 10
+        values[:, 2, 3] = (10, 0, 1)
+    missions = [MISSIONS[i] for i in rng.integers(len(MISSIONS), size=n)]
+    return Observation(values, np.zeros((n, 2), np.uint8), missions)
 
 
-def tensors(arrays: tuple[NDArray[Any], NDArray[Any]]) -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.from_numpy(arrays[0]), torch.from_numpy(arrays[1])
-
-
-@pytest.fixture
-def network() -> Network:
+@torch.enable_grad()
+def new_policy(
+    space: ObservationSpace, memory: Literal["none", "lstm"] = "none", hidden: int = 16
+) -> Policy:
     """One that has learned a little: nothing is where it was put at first."""
     torch.manual_seed(0)
-    network = Network(CELLS, ACTIONS, hidden=16)
-    optimizer = torch.optim.Adam(network.parameters(), 1e-2)
+    encoder = Encoder(space)
+    policy = Policy(space.kind, encoder.shape, ACTIONS, hidden, memory)
+    learnable = [p for p in policy.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(learnable, 2e-3)
     for seed in range(5):
-        logits, values = network(*tensors(states(32, seed)))
+        inputs = encoder(observations(space, 32, seed))
+        logits, values, _ = policy(inputs.observation, inputs.tokens[inputs.mission])
         optimizer.zero_grad()
         torch.autograd.backward(logits.square().mean() + (values - 1).square().mean())
         optimizer.step()
-    return network
+    return policy
 
 
+def evaluated(policy: Policy, inputs: Inputs) -> tuple[Tensor, Tensor]:
+    """Of one step, without memory."""
+    frames = torch.zeros(len(inputs.mission), dtype=torch.bool)
+    return policy.evaluate(inputs, policy.initial_state(0), frames)
+
+
+# ---------------------------------------------------------------- what it is told
+
+
+@every_space
 @torch.no_grad()
-def test_a_state_is_judged_alike_in_any_company(network: Network) -> None:
-    cells, words = tensors(states(40, 99))
-    logits, values = network(cells, words)
-    for i in range(len(cells)):
-        torch.testing.assert_close(network.policy(cells[i : i + 1], words[i : i + 1])[0], logits[i])
-        torch.testing.assert_close(network.value(cells[i : i + 1], words[i : i + 1])[0], values[i])
+def test_a_state_is_judged_alike_in_any_company(kind: str) -> None:
+    policy, encoder = new_policy(SPACES[kind]), Encoder(SPACES[kind])
+    inputs = encoder(observations(SPACES[kind], 40, 99))
+    logits, values = evaluated(policy, inputs)
+    for i in range(40):
+        alone = inputs.take(torch.tensor([i]))
+        assert len(alone.tokens) == 1
+        one_logits, one_values = evaluated(policy, alone)
+        torch.testing.assert_close(one_logits[0], logits[i])
+        torch.testing.assert_close(one_values[0], values[i])
 
 
+@every_space
 @torch.no_grad()
-def test_the_actor_is_the_policy_and_reads_new_missions(network: Network) -> None:
-    actor = Actor(network)
+def test_acting_is_the_policy_and_reads_new_missions(kind: str) -> None:
+    policy, encoder = new_policy(SPACES[kind]), Encoder(SPACES[kind])
+    act = policy.acting()
     for seed, n in ((1, 1), (2, 3), (3, 40)):
-        cells, words = states(n, seed)
-        torch.testing.assert_close(actor(cells, words), network.policy(*tensors((cells, words))))
+        inputs = encoder(observations(SPACES[kind], n, seed))
+        logits, _ = act(inputs, policy.initial_state(n), torch.ones(n, dtype=torch.bool))
+        torch.testing.assert_close(logits, evaluated(policy, inputs)[0])
 
 
+@every_space
 @torch.no_grad()
-def test_cells_and_missions_both_matter(network: Network) -> None:
-    cells, words = states(2, 5)
-    first = network.policy(*tensors((cells[:1], words[:1])))
-    other_cells = network.policy(*tensors((cells[1:], words[:1])))
-    other_mission = network.policy(*tensors((cells[:1], word_numbers("put it down")[None])))
-    assert not torch.allclose(first, other_cells)
-    assert not torch.allclose(first, other_mission)
+def test_what_is_seen_and_the_mission_both_matter(kind: str) -> None:
+    policy, space = new_policy(SPACES[kind]), SPACES[kind]
+    one, other = observations(space, 1, 5), observations(space, 1, 6)
+    carrying = np.zeros((1, 2), np.uint8)
+
+    def logits(values: NDArray[Any], mission: str) -> Tensor:
+        return evaluated(policy, Encoder(space)(Observation(values, carrying, [mission])))[0]
+
+    first = logits(one.values, "get a red key")
+    assert not torch.allclose(first, logits(other.values, "get a red key"))
+    assert not torch.allclose(first, logits(one.values, "put it down"))
+    assert not torch.allclose(logits(one.values, "get a red key"), logits(one.values, "red a get"))
 
 
-def test_what_the_actor_learns_does_not_move_the_critic(network: Network) -> None:
-    network.zero_grad()
-    torch.autograd.backward(network.policy(*tensors(states(8))).square().mean())
-    moved = {name for name, p in network.named_parameters() if p.grad is not None}
-    assert moved == {"actor", "action.weight", "action.bias"}
-
-
+@every_space
 @torch.no_grad()
-def test_a_mission_without_words_is_a_mission(network: Network) -> None:
-    cells, _ = states(3)
-    nothing = torch.zeros(3, MISSION_LENGTH, dtype=torch.int16)
-    assert network.policy(torch.from_numpy(cells), nothing).isfinite().all()
+def test_what_is_carried_matters(kind: str) -> None:
+    policy, space = new_policy(SPACES[kind]), SPACES[kind]
+    seen = observations(space, 2, 7)
+    values = np.repeat(seen.values[:1], 2, axis=0)
+    carrying = np.array([[0, 0], [5, 3]], np.uint8)
+    inputs = Encoder(space)(Observation(values, carrying, ["get a red key"] * 2))
+    logits, _ = evaluated(policy, inputs)
+    assert not torch.allclose(logits[0], logits[1])
 
 
-def test_word_numbers_fit_the_vocabulary() -> None:
+@every_space
+def test_what_the_actor_learns_does_not_move_the_critic(kind: str) -> None:
+    policy, encoder = new_policy(SPACES[kind]), Encoder(SPACES[kind])
+    inputs = encoder(observations(SPACES[kind], 8))
+    policy.zero_grad()
+    frames = torch.zeros(8, dtype=torch.bool)
+    logits = policy.logits(inputs, policy.initial_state(0), frames)
+    torch.autograd.backward(logits.square().mean())
+    moved = {name.split(".")[0] for name, p in policy.named_parameters() if p.grad is not None}
+    assert moved == {"actor", "policy_head"}
+
+
+def test_mission_similarity_is_the_dot_product_of_cell_and_mission() -> None:
+    policy = new_policy(SPACES["grid"])
+    features = policy.actor.features
+    assert isinstance(features, GridFeatures)
+    missions = features.mission(torch.tensor([token_ids("go to the red door")]))
+    table = features.mission_similarity(missions)[0]
+    symbols = features.symbol_embedding
+    red_door_open = 4 << 5 | 0 << 2 | 0  # object 4, colour 0, state 0
+    cell = 20.0 * (symbols[4] + symbols[16 + 0] + symbols[24 + 0])
+    torch.testing.assert_close(table[red_door_open], missions[0] @ cell)
+
+
+# ---------------------------------------------------------------- leaving the process
+
+
+@pytest.mark.parametrize(
+    ("kind", "memory"), [("grid", "none"), ("image", "lstm"), ("vector", "none")]
+)
+@torch.no_grad()
+def test_it_can_be_exported_traced_and_compiled(kind: str, memory: Literal["none", "lstm"]) -> None:
+    policy, encoder = new_policy(SPACES[kind], memory).eval(), Encoder(SPACES[kind])
+    inputs = encoder(observations(SPACES[kind], 7))
+    state = torch.randn(policy.initial_state(7).shape)
+    start = torch.tensor([True, False, False, True, False, False, False])
+    tokens = inputs.tokens[inputs.mission]
+    arguments = (inputs.observation, tokens, state, start)
+    expected = policy(*arguments)
+    batch = torch.export.Dim("batch", min=2)
+    exported = torch.export.export(
+        policy, arguments, dynamic_shapes=({0: batch}, {0: batch}, {0: batch}, {0: batch})
+    )
+    saved = io.BytesIO()
+    torch.export.save(exported, saved)
+    saved.seek(0)
+    loaded = torch.export.load(saved).module()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of TorchScript as a whole
+        traced = torch.jit.trace(policy, arguments, check_trace=False)  # type: ignore[no-untyped-call]
+    compiled = torch.compile(policy, backend="eager")
+    for other in (loaded, traced, compiled):
+        for got, wanted in zip(other(*arguments), expected, strict=True):
+            torch.testing.assert_close(got, wanted)
+    fewer = tuple(argument[:3] for argument in arguments)
+    for got, wanted in zip(loaded(*fewer), policy(*fewer), strict=True):
+        torch.testing.assert_close(got, wanted)
+
+
+# ---------------------------------------------------------------- what it reads
+
+
+def test_token_ids_fit_the_vocabulary_and_punctuation_is_no_word() -> None:
     for mission in MISSIONS:
-        assert 0 <= word_numbers(mission).min() <= word_numbers(mission).max() < WORDS
+        assert all(0 < token < VOCABULARY for token in token_ids(mission))
+    assert token_ids("Go to, the_red DOOR!") == token_ids("go to the red door")
+    assert len(token_ids("red " * 50)) == MISSION_LENGTH
+
+
+def test_a_mission_table_keeps_the_order_of_first_meeting() -> None:
+    table = MissionTable()
+    assert table.rows(["b c", "a", "b c"]) == [0, 1, 0]
+    assert table.rows(["d e f", "a"]) == [2, 1]
+    assert table.missions == ["b c", "a", "d e f"]
+    expected = [[*token_ids("b c"), 0], [*token_ids("a"), 0, 0], token_ids("d e f")]
+    assert table.tokens().tolist() == expected
+
+
+def test_only_missions_that_occur_are_read() -> None:
+    table = MissionTable()
+    rows = torch.tensor(table.rows([f"mission {i}" for i in range(20)]))
+    inputs = Inputs(torch.arange(20.0).unsqueeze(1), rows, table.tokens())
+    some = inputs.take(torch.tensor([[7, 3], [7, 9]]))
+    assert some.observation.squeeze(2).tolist() == [[7, 3], [7, 9]]
+    assert len(some.tokens) == 3
+    assert torch.equal(some.tokens[some.mission], inputs.tokens[torch.tensor([[7, 3], [7, 9]])])
+
+
+def encoded(rows: Sequence[str], agent: str) -> list[int]:
+    """The egocentric view of a grid of digits (colour of a ball), the agent being an arrow."""
+    width, height = len(rows[0]), len(rows)
+    values = np.zeros((1, width, height, 3), np.uint8)
+    for y, row in enumerate(rows):
+        for x, sign in enumerate(row):
+            values[0, x, y] = (10, 0, ">v<^".index(sign)) if sign in ">v<^" else (6, int(sign), 0)
+    space = ObservationSpace("grid", (width, height, 3), np.dtype(np.uint8), has_agent=True)
+    carrying = np.array([[5, 2]], np.uint8)
+    cells = Encoder(space)(Observation(values, carrying, [""])).observation[0]
+    return [int(cell) >> 2 & 7 if cell >> 5 == 6 else -int(cell >> 5) for cell in cells]
+
+
+@pytest.mark.parametrize(
+    ("rows", "seen"),
+    [
+        (["012", "3^5", "670"], [0, 1, 2, 3, -5, 5, 6, 7, 0]),
+        (["012", "3>5", "670"], [2, 5, 0, 1, -5, 7, 0, 3, 6]),
+        (["012", "3v5", "670"], [0, 7, 6, 5, -5, 3, 2, 1, 0]),
+        (["012", "3<5", "670"], [6, 3, 0, 7, -5, 1, 0, 5, 2]),
+    ],
+)
+def test_a_grid_is_turned_to_how_the_agent_sees_it(rows: list[str], seen: list[int]) -> None:
+    """Row by row from what is farthest ahead; what is carried (a key: -5) is where the agent is."""
+    assert encoded(rows, "^") == seen
+
+
+def test_observations_are_checked_and_never_cast() -> None:
+    encoder = Encoder(SPACES["vector"])
+    nothing = np.zeros((1, 2), np.uint8)
+    with pytest.raises(UserError, match="float64 were given to a student of vector"):
+        encoder(Observation(np.zeros((1, 6)), nothing, [""]))
+    with pytest.raises(UserError, match=r"observations \(7,\)"):
+        encoder(Observation(np.zeros((1, 7), np.float32), nothing, [""]))
+
+
+def test_images_from_8_pixels_to_an_ataris() -> None:
+    for height, width, channels in ((8, 8, 1), (9, 30, 3), (84, 84, 4), (210, 160, 3)):
+        space = ObservationSpace("image", (height, width, channels), np.dtype(np.uint8))
+        policy = Policy("image", space.shape, ACTIONS, 16)
+        inputs = Encoder(space)(observations(space, 3))
+        assert evaluated(policy, inputs)[0].shape == (3, ACTIONS)
+        assert sum(p.numel() for p in policy.parameters()) < 200_000
+    small = ObservationSpace("image", (7, 20, 3), np.dtype(np.uint8))
+    with pytest.raises(UserError, match="7 x 20 pixels are too small"):
+        Encoder(small)
+
+
+def test_a_real_environments_observations_are_read() -> None:
+    env = VectorEnv("MiniGrid-GoToDoor-5x5-v0", 3, 0)
+    inputs = Encoder(env.space)(env.reset())
+    assert inputs.observation.shape == (3, 49) and inputs.observation.dtype == torch.int16
+    assert inputs.tokens.shape[1] == len(["go", "to", "the", "red", "door"])
+    env.close()

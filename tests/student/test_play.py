@@ -11,8 +11,8 @@ from PIL import Image
 from pydantic import ValidationError
 
 from lvlm2p.envs import Task, VectorEnv, View, make_env, task_for, view_of
-from lvlm2p.student.models.encoding import Encoder
-from lvlm2p.student.models.policy import Network
+from lvlm2p.student.models.encoder import Encoder
+from lvlm2p.student.models.policy import Policy
 from lvlm2p.student.playback.frame import Frame, draw_frames, percent
 from lvlm2p.student.playback.play import PlayConfig, PlayedEpisode, by_name, name_of, play, watch
 from lvlm2p.student.training.trained import Student
@@ -67,17 +67,16 @@ class Stubborn(Teacher):
 def always(env_id: str, action: int) -> Student:
     """A student that always takes one action of the environment, with probability near 1."""
     env = VectorEnv(env_id, 1, 0)
-    width, height, _ = env.space.shape
-    encoder = Encoder(width, height)
-    network = Network(encoder.cells, env.n_actions, 8)
+    encoder = Encoder(env.space)
+    policy = Policy(env.space.kind, encoder.shape, env.n_actions, 8)
     with torch.no_grad():
-        for parameter in network.parameters():
+        for parameter in policy.parameters():
             parameter.zero_()
     env.close()
-    made = Student(env_id, network, encoder)
+    made = Student(env_id, policy, encoder)
     chances = np.full((1, env.n_actions), 0.1 / (env.n_actions - 1))
     chances[0, action] = 0.9
-    object.__setattr__(made, "probabilities", lambda observation: chances)
+    object.__setattr__(made, "probabilities", lambda observation, episode_start: chances)
     return made
 
 
@@ -89,10 +88,10 @@ def config(tmp_path: Path, **more: object) -> PlayConfig:
 
 def saved(tmp_path: Path, env_id: str) -> None:
     env = VectorEnv(env_id, 1, 0)
-    width, height, _ = env.space.shape
-    encoder = Encoder(width, height)
+    encoder = Encoder(env.space)
     torch.manual_seed(0)
-    Student(env_id, Network(encoder.cells, env.n_actions, 8), encoder).save(tmp_path)
+    policy = Policy(env.space.kind, encoder.shape, env.n_actions, 8)
+    Student(env_id, policy, encoder).save(tmp_path)
 
 
 def test_an_animation_is_an_endless_gif(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ environment has four actions, and a teacher is asked about three of them, in an 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -23,7 +23,8 @@ from lvlm2p.student.config import TrainConfig
 from lvlm2p.student.learn import a2c, ppo
 from lvlm2p.student.learn.labels import UNASKED, LabelBuffer
 from lvlm2p.student.learn.optimise import make_optimizer
-from lvlm2p.student.learn.rollout import Rollout, collect
+from lvlm2p.student.learn.rollout import Position, Rollout, collect
+from lvlm2p.student.models.inputs import Inputs
 from lvlm2p.student.training.evaluation import greedy
 from lvlm2p.teachers import Answer
 from tests.support.store import FakeTeacher
@@ -64,25 +65,20 @@ class TablePolicy(nn.Module):
         self.actor = nn.Parameter(torch.tensor(logits, dtype=torch.float32))
         self.critic = nn.Parameter(torch.tensor(values, dtype=torch.float32))
 
-    def forward(self, cells: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
-        return self.policy(cells, words), self.value(cells, words)
+    def initial_state(self, n: int) -> Tensor:
+        return torch.empty(n, 2, 0)
 
-    def policy(self, cells: Tensor, words: Tensor) -> Tensor:
-        return self.actor[cells[:, 0].long()]
+    def acting(self) -> Callable[[Inputs, Tensor, Tensor], tuple[Tensor, Tensor]]:
+        return lambda inputs, state, start: (self.logits(inputs, state, start), state)
 
-    def value(self, cells: Tensor, words: Tensor) -> Tensor:
-        return self.critic[cells[:, 0].long()]
+    def logits(self, inputs: Inputs, state: Tensor, episode_start: Tensor) -> Tensor:
+        return self.actor[inputs.observation[..., 0].long()]
 
-    # what student.network.Actor asks for
+    def values(self, inputs: Inputs, state: Tensor, episode_start: Tensor) -> Tensor:
+        return self.critic[inputs.observation[..., 0].long()]
 
-    def _read(self, towers: Tensor, missions: Tensor) -> Tensor:
-        return towers
-
-    def _look(self, towers: Tensor, cells: Tensor, which: Tensor) -> Tensor:
-        return towers[:, cells[:, 0].long()]
-
-    def action(self, logits: Tensor) -> Tensor:
-        return logits
+    def evaluate(self, inputs: Inputs, state: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+        return self.logits(inputs, state, start), self.values(inputs, state, start)
 
     def tables(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Logits (states, actions) and values (states,), as they are now."""
@@ -130,15 +126,16 @@ def rollout_of(frames: Sequence[Frame], rows: Sequence[int] = ()) -> Rollout:
     targets = torch.tensor([frame.target for frame in frames])
     nothing: Any = None
     return Rollout(
-        cells=torch.tensor([[frame.state] for frame in frames], dtype=torch.int16),
-        words=torch.ones((len(frames), 1), dtype=torch.int16),
+        inputs=inputs_of([frame.state for frame in frames]),
+        state=torch.empty(1, 2, 0),
+        episode_start=torch.zeros(len(frames), dtype=torch.bool),
         actions=torch.tensor([frame.action for frame in frames]),
         log_probs=torch.tensor([frame.old for frame in frames]).log(),
         advantages=advantages,
         returns=targets,
         values=targets - advantages,
         rows=torch.tensor(rows if rows else [UNASKED] * len(frames)),
-        observation=nothing,
+        end=nothing,
         episode_returns=[],
         episode_lengths=[],
         episode_successes=[],
@@ -169,7 +166,8 @@ def teacher_of(answers: Answers) -> FakeTeacher:
 
 
 def new_book(settings: TrainConfig, teacher: FakeTeacher) -> LabelBuffer:
-    return LabelBuffer(settings, teacher, 1, 1, ENV_ACTIONS)
+    encoder: Any = Numbers()
+    return LabelBuffer(settings, teacher, encoder, ENV_ACTIONS)
 
 
 def meet(
@@ -178,8 +176,7 @@ def meet(
     """Rows of these states, which are asked about as the book's rule says."""
     rows = book.rows(
         [view_of_state(state) for state in states],
-        np.array([[state] for state in states], np.int16),
-        np.ones((len(states), 1), np.int16),
+        inputs_of(states),
         np.array(entropy if entropy else [0.0] * len(states)),
     )
     assert not wait or book.wait(threading.Event())
@@ -208,10 +205,27 @@ def see(states: Sequence[int]) -> Observation:
     return Observation(grid, np.zeros((len(states), 2), np.uint8), ["walk"] * len(states))
 
 
-def encode(observation: Observation) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-    """The state's number is the only cell, and the mission has one word."""
-    cells = observation.values[:, 0, 0, :1].astype(np.int16)
-    return cells, np.ones((len(cells), 1), np.int16)
+class Numbers:
+    """An encoder: the state's number is the only cell, and the mission has one word."""
+
+    device = torch.device("cpu")
+
+    def __call__(self, observation: Observation) -> Inputs:
+        return inputs_of(observation.values[:, 0, 0, 0].tolist())
+
+    def tokens(self) -> Tensor:
+        return torch.ones((1, 1), dtype=torch.int64)
+
+    def empty(self) -> tuple[Tensor, Tensor]:
+        return torch.empty((0, 1), dtype=torch.int16), torch.empty(0, dtype=torch.int64)
+
+    def without_missions(self) -> Numbers:
+        return self
+
+
+def inputs_of(states: Sequence[int]) -> Inputs:
+    cells = torch.tensor([[state] for state in states], dtype=torch.int16).view(-1, 1)
+    return Inputs(cells, torch.zeros(len(states), dtype=torch.int64), Numbers().tokens())
 
 
 class ScriptedEnv:
@@ -225,6 +239,10 @@ class ScriptedEnv:
 
     def observe(self) -> Observation:
         return see(self.states)
+
+    @property
+    def episode_start(self) -> NDArray[np.bool_]:
+        return np.array([length == 0 for _, length in self._totals])
 
     def views(self) -> list[View]:
         return [view_of_state(state) for state in self.states]
@@ -269,10 +287,14 @@ def gather(
     """``steps`` steps of the policy in the scripted world."""
     world: Any = env
     network: Any = policy
-    encoder: Any = encode
+    encoder: Any = Numbers()
     return collect(
         world,
-        env.observe(),
+        Position(
+            env.observe(),
+            policy.initial_state(len(env.states)),
+            torch.ones(len(env.states), dtype=torch.bool),
+        ),
         network,
         encoder,
         book,
@@ -286,7 +308,7 @@ def gather(
 
 def states_of(rollout: Rollout) -> list[int]:
     """The state of each frame, time first."""
-    return [int(state) for state in rollout.cells[:, 0]]
+    return [int(state) for state in rollout.inputs.observation[:, 0]]
 
 
 def loop(steps: int, states: Sequence[int]) -> Iterator[Scripted]:
@@ -297,7 +319,7 @@ def loop(steps: int, states: Sequence[int]) -> Iterator[Scripted]:
 def greedy_actions(policy: TablePolicy, states: Sequence[int]) -> list[int]:
     """What the policy does in an evaluation."""
     network: Any = policy
-    encoder: Any = encode
-    nobody: Any = None
+    encoder: Any = Numbers()
+    world: Any = ScriptedEnv(states, [[]] * len(states))
     act = greedy(network, encoder)
-    return [int(action) for action in act(see(states), nobody, np.ones(len(states), np.bool_))]
+    return [int(action) for action in act(see(states), world, np.ones(len(states), np.bool_))]

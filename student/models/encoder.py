@@ -1,0 +1,112 @@
+"""From what an environment shows to a policy's inputs: here NumPy ends and tensors begin."""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lvlm2p.envs import UserError
+from lvlm2p.student.models.grid import GridArrays
+from lvlm2p.student.models.image import SMALLEST_SIDE
+from lvlm2p.student.models.inputs import Inputs, MissionTable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from lvlm2p.envs import Observation, ObservationSpace
+
+
+class Arrays(Protocol):
+    """Makes one array of N observations."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one observation."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of its numbers."""
+
+    def __call__(self, observation: Observation) -> NDArray[Any]:
+        """(N, *shape)."""
+
+
+class AsTheyAre:
+    """Images and vectors."""
+
+    def __init__(self, space: ObservationSpace) -> None:
+        self.shape, self.dtype = space.shape, space.dtype
+
+    def __call__(self, observation: Observation) -> NDArray[Any]:
+        """(N, *shape)."""
+        return observation.values
+
+
+class Encoder:
+    """Encodes the observations of one space.
+
+    Attributes:
+        shape: of an encoded observation, for :class:`~lvlm2p.student.models.policy.Policy`.
+        missions: those that were met; their rows are in every :class:`Inputs`.
+
+    Raises:
+        UserError: the space's images are too small for a network.
+    """
+
+    def __init__(self, space: ObservationSpace, device: torch.device | str = "cpu") -> None:
+        if space.kind == "image" and min(space.shape[:2]) < SMALLEST_SIDE:
+            raise UserError(
+                f"images of {space.shape[0]} x {space.shape[1]} pixels are too small to learn "
+                f"from: each side needs at least {SMALLEST_SIDE}"
+            )
+        self.space, self.device = space, torch.device(device)
+        self.missions = MissionTable()
+        grid = space.kind == "grid"
+        self._arrays: Arrays = (
+            GridArrays(space.shape, space.has_agent) if grid else AsTheyAre(space)
+        )
+        self.shape = self._arrays.shape
+
+    def __call__(self, observation: Observation) -> Inputs:
+        """Inputs with one leading dimension, N.
+
+        Raises:
+            UserError: the observations are not of the space.
+        """
+        values = observation.values
+        if values.shape[1:] != self.space.shape or values.dtype != self.space.dtype:
+            raise UserError(
+                f"observations {values.shape[1:]} of {values.dtype} were given to a student of "
+                f"{self.space.kind} {self.space.shape} of {self.space.dtype}"
+            )
+        mission = torch.tensor(self.missions.rows(self._missions(observation)))
+        array = torch.from_numpy(self._arrays(observation))
+        return Inputs(array.to(self.device), mission.to(self.device), self.tokens())
+
+    def tokens(self) -> Tensor:
+        """Token ids of all missions met so far, (missions, words)."""
+        return self.missions.tokens().to(self.device)
+
+    def without_missions(self) -> Encoder:
+        """The same encoder with a table of missions of its own."""
+        other = copy(self)
+        other.missions = MissionTable()
+        return other
+
+    def empty(self) -> tuple[Tensor, Tensor]:
+        """No observations and no missions, (0, *shape) and (0,), on the CPU."""
+        array = torch.from_numpy(np.empty((0, *self.shape), self._arrays.dtype))
+        return array, torch.empty(0, dtype=torch.int64)
+
+    def _missions(self, observation: Observation) -> Sequence[str]:
+        """Grids show what is carried; elsewhere it is said behind the mission."""
+        if self.space.kind == "grid" or not observation.carrying.any():
+            return observation.mission
+        carried = zip(observation.mission, observation.carrying.tolist(), strict=True)
+        return [f"{said} carrying{kind} colour{colour}" for said, (kind, colour) in carried]

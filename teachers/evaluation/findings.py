@@ -1,7 +1,8 @@
 """What the numbers say about a teacher, in words; each finding is a rule with its threshold.
 
-A rule speaks only where an interval, and not just a value, is past its threshold: a report should
-not blame a teacher for what may be a random fluctuation.
+A rule speaks only where an interval, and not just a value, is past its threshold, and about no
+fewer than :data:`FEWEST` answers: a report should not blame a teacher for what may be a random
+fluctuation. ``fails`` and ``unasked`` say how many there were, and conclude nothing from it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from lvlm2p.teachers.evaluation import intervals
-from lvlm2p.teachers.evaluation.measures import Bools, Floats, choice, top1
+from lvlm2p.teachers.evaluation.measures import Bools, Floats, choice, nll, top1
 from lvlm2p.teachers.evaluation.outcome import Outcome
 from lvlm2p.teachers.evaluation.results import (
     AnalysisScores,
@@ -22,14 +23,21 @@ from lvlm2p.teachers.evaluation.results import (
 from lvlm2p.teachers.evaluation.scores import Scores
 from lvlm2p.teachers.evaluation.wording import percent, ranged
 from lvlm2p.teachers.label import NOT_ASKED
+from lvlm2p.teachers.wrappers.calibrated import temper
 
+FEWEST = 10
+"""Of fewer even Wilson's interval is too narrow: one miss of one is below 0.8 with it."""
 CONSTANT = 0.95
-"""An action chosen on this share of the states is chosen whatever they show."""
+"""An action chosen on this share of the states is chosen whatever they show,"""
+SURELY_CONSTANT = 0.8
+"""where it surely is on more than this one."""
 BLIND = 0.75
 SYMMETRIC = 0.9
 STEADY = 0.95
 READS = 0.9
 PLANS = 0.9
+GAIN = 0.02
+"""Less NLL than this is not worth a word, nor is what may be none."""
 CALIBRATED = 1.25
 """A fitted temperature within this factor of 1 is not worth a word."""
 
@@ -41,7 +49,7 @@ def find(scored: Scores, outcome: Outcome) -> tuple[Finding, ...]:
         *_choices(scored.names, scored.p, scored.optimal),
         *_probes(outcome.probes),
         *_analysis(outcome.analysis),
-        *_temperature(outcome.temperature),
+        *_temperature(outcome.temperature, scored.p, scored.optimal),
     )
 
 
@@ -49,7 +57,8 @@ def _fails(valid: Interval | None, failures: dict[str, int]) -> Iterator[Finding
     if valid is not None and valid.value < 0.99:
         kinds = ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in failures.items())
         share = percent(1 - valid.value)
-        yield Finding(code="fails", text=f"Gives no usable answer on {share} of states ({kinds}).")
+        text = f"Gives no usable answer on {share} of {valid.n:,} states ({kinds})."
+        yield Finding(code="fails", text=text)
     unasked = sum(failures.get(kind, 0) for kind in NOT_ASKED)
     if unasked:
         yield Finding(
@@ -63,7 +72,8 @@ def _choices(names: tuple[str, ...], p: Floats, optimal: Bools | None) -> Iterat
         return
     shares = choice(p).mean(axis=0)
     most = int(shares.argmax())
-    if shares[most] >= CONSTANT:
+    interval = intervals.wilson(float(shares[most]) * len(p), len(p))
+    if shares[most] >= CONSTANT and interval and interval.low > SURELY_CONSTANT:
         best = "" if optimal is None else f" It is optimal in {percent(optimal[:, most].mean())}."
         text = f"Says {names[most]} on {percent(shares[most])} of states, whatever they show.{best}"
         yield Finding(code="constant", text=text)
@@ -73,6 +83,8 @@ def _choices(names: tuple[str, ...], p: Floats, optimal: Bools | None) -> Iterat
 
 def _exchanged(names: tuple[str, ...], p: Floats, optimal: Bools) -> Iterator[Finding]:
     """Two actions taken for each other, such as left for right."""
+    if len(p) < FEWEST:
+        return
     before = intervals.proportion(top1(p, optimal))
     chosen = choice(p).mean(axis=0)
     for a, b in combinations(range(len(names)), 2):
@@ -96,13 +108,13 @@ def _probes(probes: Probes) -> Iterator[Finding]:
             text="Does not depend on the picture: the same choice on "
             f"{ranged(blank.same)} of states when it is blank.",
         )
-    if symmetry and symmetry.same.high < SYMMETRIC:
+    if symmetry and _surely_below(symmetry.same, SYMMETRIC):
         yield Finding(
             code="asymmetric",
             text="Chooses otherwise when a state is turned, mirrored or recoloured: only "
             f"{ranged(symmetry.same)} of choices stay.",
         )
-    if repeat and repeat.same.high < STEADY:
+    if repeat and _surely_below(repeat.same, STEADY):
         yield Finding(
             code="unsteady",
             text=f"Asked again word for word, keeps only {ranged(repeat.same)} of its choices: "
@@ -113,7 +125,7 @@ def _probes(probes: Probes) -> Iterator[Finding]:
 def _analysis(analysis: AnalysisScores | None) -> Iterator[Finding]:
     if analysis is None:
         return
-    if analysis.right.high < READS:
+    if _surely_below(analysis.right, READS):
         worst = min(analysis.fields, key=lambda field: analysis.fields[field].value)
         yield Finding(
             code="misreads",
@@ -121,7 +133,7 @@ def _analysis(analysis: AnalysisScores | None) -> Iterator[Finding]:
             f"{worst.replace('_', ' ')}, right in {percent(analysis.fields[worst].value)}.",
         )
     given = analysis.top1_given_right
-    if given and given.high < PLANS:
+    if given and _surely_below(given, PLANS):
         yield Finding(
             code="misplans",
             text=f"Chooses well in only {ranged(given)} of the scenes that it describes right: "
@@ -129,8 +141,17 @@ def _analysis(analysis: AnalysisScores | None) -> Iterator[Finding]:
         )
 
 
-def _temperature(temperature: Temperature | None) -> Iterator[Finding]:
-    if temperature is None or temperature.nll_before - temperature.nll_after < 0.02:
+def _surely_below(interval: Interval, threshold: float) -> bool:
+    return interval.n >= FEWEST and interval.high < threshold
+
+
+def _temperature(
+    temperature: Temperature | None, p: Floats, optimal: Bools | None
+) -> Iterator[Finding]:
+    if temperature is None or optimal is None:
+        return
+    gains = intervals.mean(nll(p, optimal) - nll(temper(p, temperature.value), optimal))
+    if gains is None or gains.value < GAIN or gains.low <= 0:
         return
     gain = f"(NLL {temperature.nll_before:.2f} to {temperature.nll_after:.2f} at temperature "
     gain += f"{temperature.value:.2g})"

@@ -115,9 +115,14 @@ def confusion(p: Floats, optimal: Bools) -> Floats:
     return np.asarray(np.diag((chosen * optimal).sum(axis=0)) + wrong, dtype=np.float64)
 
 
-def same_choice(p: Floats, q: Floats) -> Bools:
-    """(n,) whether the two distributions share a most probable action."""
-    return np.asarray(((choice(p) > 0) & (choice(q) > 0)).any(axis=1), dtype=np.bool_)
+def same_choice(p: Floats, q: Floats) -> Floats:
+    """(n,) 1 where both choose the same action, a fraction where there are ties.
+
+    Each choice is shared out over its equally probable actions; what both have in common is the
+    smaller share, summed over the actions. So the same answer twice is 1, and uniform
+    probabilities have 1/4 in common with one of four actions: not 1, although they tie with all.
+    """
+    return np.asarray(np.minimum(choice(p), choice(q)).sum(axis=1), dtype=np.float64)
 
 
 def total_variation(p: Floats, q: Floats) -> Floats:

@@ -148,7 +148,9 @@ def _evaluation(
         cost_usd=cost_usd,
         temperature=outcome.temperature,
         findings=find(scored, outcome),
-        verdict=judge_teacher(len(scored.labels), scored.top1, acting, acting_sampled, uniform),
+        verdict=judge_teacher(
+            len(scored.labels), outcome.valid, scored.top1, acting, acting_sampled, uniform
+        ),
     )
 
 

@@ -83,7 +83,8 @@ class Probe(_ReportPart):
     """The same states asked again in another form."""
 
     same: Interval
-    """Share whose most probable action stayed (after carrying it back, where the form turns it)."""
+    """Share whose most probable action stayed (after carrying it back, where the form turns it);
+    of equally probable actions as much as both answers have in common."""
     moved: Interval
     """Probability that moved: total variation distance, 0 to 1."""
 
@@ -186,6 +187,10 @@ class Evaluation(_ReportPart):
     verdict: Verdict
 
     @property
+    def _who(self) -> tuple[str, str]:
+        return self.env, self.fingerprint
+
+    @property
     def success(self) -> Interval | None:
         """Acting success by the most probable action."""
         return self.acting.success if self.acting else None
@@ -197,7 +202,8 @@ class Agreement(_ReportPart):
     teachers: tuple[str, str]
     env: str
     same: Interval
-    """Share of the states both labelled with the same most probable action."""
+    """Share of the states both labelled with the same most probable action; of equally probable
+    actions as much as both have in common."""
     moved: Interval
     """Total variation distance between their distributions."""
 
@@ -225,8 +231,17 @@ class Results(_ReportPart):
     agreement: tuple[Agreement, ...] = Field(default=())
     unusable: tuple[Unusable, ...] = Field(default=())
 
+    def is_baseline(self, row: Evaluation) -> bool:
+        """Whether ``row`` is a baseline, or a teacher that answers exactly as one does."""
+        return row.baseline or row._who in {other._who for other in self.baselines}
+
     def by_environment(self) -> list[Evaluation]:
-        """Each environment's teachers, then its baselines."""
-        rows = [*self.results, *self.baselines]
+        """Each environment's teachers, then its baselines, except one that is among the teachers.
+
+        (``--teacher random`` is the baseline itself. ``--teacher expert`` is not: it is as sure as
+        its options say, and the baseline is certain.)
+        """
+        named = {row._who for row in self.results}
+        rows = [*self.results, *(row for row in self.baselines if row._who not in named)]
         order = list(dict.fromkeys(row.env for row in rows))
         return sorted(rows, key=lambda row: order.index(row.env))

@@ -8,6 +8,7 @@ from typing import Literal
 
 from lvlm2p.teachers.evaluation.benchmark import Benchmark, Taught, benchmark
 from lvlm2p.teachers.evaluation.results import Acting, Evaluation, Interval, Verdict
+from lvlm2p.teachers.evaluation.sufficiency import above, decided, needed
 from lvlm2p.teachers.evaluation.wording import percent, ranged
 
 Level = Literal["strong", "useful", "doubtful", "no"]
@@ -19,6 +20,10 @@ STRONG_TOP1, USEFUL_TOP1 = 0.95, 0.8
 succeeds in 0.86 of episodes is right in 95% of states, the one that does in 0.63 in 85%)."""
 RANGES = {"strong": (STRONG, math.inf), "useful": (USEFUL, STRONG), "doubtful": (0.0, USEFUL)}
 """From and below which acting success."""
+HALF = 0.5
+"""A teacher that surely answers less often than this, and never did, has nothing to teach."""
+UNASKED = 0.1
+"""Share of the steps of its episodes in which it may be missing beyond its failures on states."""
 
 ADVICE = {
     "strong": "Distil its most probable action.",
@@ -31,6 +36,7 @@ ADVICE = {
 
 def judge_teacher(
     labelled: int,
+    valid: Interval | None,
     top1: Interval | None,
     acting: Acting | None,
     sampled: Acting | None,
@@ -40,32 +46,78 @@ def judge_teacher(
 
     Args:
         labelled: number of states with a label.
+        valid: share of the states asked about that got one.
         top1: share of optimal choices.
         acting: episodes by the most probable action.
         sampled: episodes by drawing from the probabilities.
         uniform: the evaluation of uniformly random answers on the same states and episodes.
     """
     if labelled == 0:
-        return Verdict(level="no", text="It gave no label at all: nothing can be learned from it.")
-    if acting is not None:
-        level = _level(acting.success, uniform.success if uniform else None, STRONG, USEFUL)
+        return _without_labels(valid)
+    if acting is not None and _its_own(acting, valid):
         measured = f"Acting on its most probable action succeeds in {ranged(acting.success)}."
-    elif top1 is not None:
-        level = _level(top1, uniform.top1 if uniform else None, STRONG_TOP1, USEFUL_TOP1)
-        measured = f"No episodes were played; its top-1 is {ranged(top1)}."
-    else:
-        return Verdict(
-            level="unknown", text="Without a planner and without episodes it can't be judged."
-        )
+        found, other = acting.success, uniform.success if uniform else None
+        judged = _judged(measured, found, other, (STRONG, USEFUL), "episodes")
+        return judged.model_copy(update={"text": judged.text + _sharpen(acting, sampled)})
+    if top1 is not None:
+        measured = f"{_why_top1(acting)} its top-1 is {ranged(top1)}."
+        other = uniform.top1 if uniform else None
+        return _judged(measured, top1, other, (STRONG_TOP1, USEFUL_TOP1), "states")
     return Verdict(
-        level=level, text=f"{measured} {advice(level, benchmark())}{_sharpen(acting, sampled)}"
+        level="unknown", text="Without a planner and without episodes it can't be judged."
     )
 
 
+def _without_labels(valid: Interval | None) -> Verdict:
+    if valid is None:
+        return Verdict(
+            level="unknown",
+            text="Nobody asked it: the budget was spent, or it was offline and nothing was stored.",
+        )
+    text = "It gave no label at all"
+    if valid.high >= HALF:
+        few = f"{text} on {valid.n} states. Too few states to tell: "
+        return Verdict(level="unknown", text=f"{few}{needed(valid, None, HALF)} are needed.")
+    return Verdict(level="no", text=f"{text}: nothing can be learned from it.")
+
+
+def _its_own(acting: Acting, valid: Interval | None) -> bool:
+    """Whether it was asked in its episodes; where a budget is spent, random actions are taken."""
+    failing = 1 - valid.value if valid is not None else 0.0
+    return acting.unanswered <= failing + UNASKED
+
+
+def _why_top1(acting: Acting | None) -> str:
+    if acting is None:
+        return "No episodes were played;"
+    share = percent(acting.unanswered)
+    return f"In {share} of the steps of its episodes it had no answer, so they say little of it;"
+
+
+def _judged(
+    measured: str,
+    found: Interval,
+    uniform: Interval | None,
+    thresholds: tuple[float, float],
+    what: Literal["episodes", "states"],
+) -> Verdict:
+    strong, useful = thresholds
+    if not decided(found, uniform, useful):
+        beside = f" ({ranged(uniform)})" if uniform else ""
+        number = needed(found, uniform, useful)
+        return Verdict(
+            level="unknown",
+            text=f"{measured} Too few {what} to tell it from uniformly random actions{beside}: if "
+            f"these rates hold, --{what} {number} would do; here were {found.n:,}.",
+        )
+    level = _level(found, uniform, strong, useful)
+    return Verdict(level=level, text=f"{measured} {advice(level, benchmark())}")
+
+
 def _level(found: Interval, uniform: Interval | None, strong: float, useful: float) -> Level:
-    if found.low <= (uniform.high if uniform else 0.0):
+    if not above(found, uniform):
         return "no"
-    if found.value >= strong:
+    if found.value >= strong and found.low > useful:  # a few lucky ones are not strong
         return "strong"
     return "useful" if found.value >= useful else "doubtful"
 

@@ -23,7 +23,7 @@ def _lines(results: Results) -> Iterator[str]:
     yield "| teacher | environment | top-1 | mass | success | valid | $ / 1,000 labels |"
     yield "|---|---|---|---|---|---|---|"
     for row in results.by_environment():
-        yield _row(row)
+        yield _row(row, baseline=results.is_baseline(row))
     for lost in results.unusable:
         yield f"| {_plain(lost.teacher)} | {lost.env} | not measured | | | | |"
     yield ""
@@ -36,8 +36,8 @@ def _lines(results: Results) -> Iterator[str]:
         yield ""
 
 
-def _row(row: Evaluation) -> str:
-    name = f"*{row.teacher}* (baseline)" if row.baseline else _plain(row.teacher)
+def _row(row: Evaluation, *, baseline: bool) -> str:
+    name = f"*{row.teacher}* (baseline)" if baseline else _plain(row.teacher)
     shares = [bracketed(value) for value in (row.top1, row.mass, row.success, row.valid)]
     cells = [name, row.env, *shares, dollars(row.cost.usd_per_1000 if row.cost else None)]
     return "| " + " | ".join(cells) + " |"

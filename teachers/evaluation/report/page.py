@@ -59,6 +59,7 @@ def page(report: Report) -> str:
         lead=_lead(results),
         columns=COLUMNS,
         rows=results.by_environment(),
+        is_baseline=results.is_baseline,
         by_teacher=_by_teacher(results.results),
         plots={key: _marked(plots, Markup) for key, plots in _plots(results.results).items()},
         agreement=results.agreement,

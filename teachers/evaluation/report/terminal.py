@@ -22,7 +22,7 @@ def summarise(results: Results) -> RenderableType:
     for env, group in groupby(results.by_environment(), key=lambda row: row.env):
         rows = list(group)
         lost = [row for row in results.unusable if row.env == env]
-        parts.append(_table(env, rows, lost))
+        parts.append(_table(results, rows, lost))
         for row in rows:
             if not row.baseline:
                 words = " ".join([row.verdict.text, *(finding.text for finding in row.findings)])
@@ -31,15 +31,15 @@ def summarise(results: Results) -> RenderableType:
         for one in lost:
             head = Text(f"{one.teacher}: not measured. ", style="bold")
             parts.append(head.append(visible(one.why) + "\n", style="not bold"))
-    parts.append(Text("In brackets: 95% interval. Dimmed: baselines.", style="dim"))
+    parts.append(Text("In brackets: 95% interval.", style="dim"))
     return Group(*parts)
 
 
-def _table(env: str, rows: list[Evaluation], lost: list[Unusable]) -> RenderableType:
+def _table(results: Results, rows: list[Evaluation], lost: list[Unusable]) -> RenderableType:
     from rich import box
     from rich.table import Table
 
-    title = f"{short(env)}, {rows[0].states} states"
+    title = f"{short(rows[0].env)}, {rows[0].states} states"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
     table.add_column("teacher", overflow="fold", min_width=12)
     for name in ("top-1", "mass", "success", "valid", "$/1,000"):
@@ -48,7 +48,9 @@ def _table(env: str, rows: list[Evaluation], lost: list[Unusable]) -> Renderable
         measures = (row.top1, row.mass, row.success, row.valid)
         shares = [bracketed(value).replace(" ", "\n") for value in measures]
         price = dollars(row.cost.usd_per_1000 if row.cost else None)
-        table.add_row(row.teacher, *shares, price, style="dim" if row.baseline else "")
+        baseline = results.is_baseline(row)
+        name = f"{row.teacher} (baseline)" if baseline else row.teacher
+        table.add_row(name, *shares, price, style="dim" if row.baseline else "")
     for one in lost:
         table.add_row(one.teacher, *["–"] * 4, "–")
     return table

@@ -26,8 +26,19 @@ def test_equally_probable_actions_count_in_part() -> None:
     even = np.full((1, 3), 1 / 3)
     assert measures.top1(even, OPTIMAL[:1]) == pytest.approx([1 / 3])
     assert measures.top1(even, OPTIMAL[1:2]) == pytest.approx([2 / 3])
-    assert measures.same_choice(even, P[:1]).tolist() == [True]
-    assert measures.same_choice(P[:1], P[2:3]).tolist() == [False]
+
+
+def test_choices_agree_as_far_as_they_overlap() -> None:
+    """Ties are no agreement: a third of a choice among three is on any one action."""
+    even = np.full((1, 3), 1 / 3)
+    two = np.array([[0.45, 0.45, 0.1]])
+    assert measures.same_choice(even, P[:1]) == pytest.approx([1 / 3])
+    assert measures.same_choice(two, P[:1]) == pytest.approx([1 / 2])
+    assert measures.same_choice(two, even) == pytest.approx([2 / 3])
+    assert measures.same_choice(two, P[2:3]) == pytest.approx([1 / 2])
+    assert measures.same_choice(P[:1], P[2:3]).tolist() == [0]
+    for same in (even, two, P):
+        assert measures.same_choice(same, same) == pytest.approx(np.ones(len(same)))
 
 
 def test_mass_nll_and_brier_by_hand() -> None:

@@ -19,7 +19,7 @@ class EvaluateConfig(TeacherOptions):
         "teacher": ("teacher", *ANSWERING),
         "budget": BUDGET,
         "store": STORED,
-        "run": ("out", "config", "json"),
+        "run": ("out", "overwrite", "config", "json"),
     }
 
     teacher: list[str] = Field(min_length=1)
@@ -42,6 +42,8 @@ class EvaluateConfig(TeacherOptions):
     """Decides the states, the episodes and the draws."""
     out: Path | None = None
     """Folder for the report: index.html, report.json, report.md, labels.parquet, states.jsonl."""
+    overwrite: bool = False
+    """Replace the report that is in --out. Without it the command refuses before it asks."""
 
     @model_validator(mode="after")
     def _options_of_teachers_that_are_there(self) -> Self:

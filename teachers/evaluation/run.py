@@ -46,7 +46,7 @@ def evaluate(config: EvaluateConfig, load: Load, progress: Progress | None = Non
         UserError: an unknown name, an unusable state set or output folder.
         TeacherError: not one teacher could be measured.
     """
-    _check_out(config.out)
+    _check_out(config.out, config.overwrite)
     config.check_options()
     cases = _cases(config)
     candidates = load_candidates(config.teacher, load, again=config.probes > 0)
@@ -153,7 +153,7 @@ def evaluate_teacher(
     return measure(teacher, again, spec, uniform).evaluation
 
 
-def _check_out(out: Path | None) -> None:
+def _check_out(out: Path | None, overwrite: bool) -> None:
     """Find out now, and not when everything has been paid for."""
     if out is None:
         return
@@ -162,8 +162,14 @@ def _check_out(out: Path | None) -> None:
         probe = out / ".writable"
         probe.touch()
         probe.unlink()
+        there = (out / "report.json").exists()
     except OSError as error:
         raise RunError(f"can't write the report to {out}: {error.strerror or error}") from error
+    if there and not overwrite:
+        raise RunError(
+            f"there is a report in {out} already: --overwrite replaces it (answers that are in the "
+            "label store are not asked again); or name another folder"
+        )
 
 
 def _cases(config: EvaluateConfig) -> dict[str, list[Case]]:

@@ -31,7 +31,7 @@ def summarise(results: Results) -> RenderableType:
         for one in lost:
             head = Text(f"{one.teacher}: not measured. ", style="bold")
             parts.append(head.append(visible(one.why) + "\n", style="not bold"))
-    parts.append(Text("In brackets: 95% interval.", style="dim"))
+    parts.append(Text("In brackets: 95% interval. Dimmed: baselines.", style="dim"))
     return Group(*parts)
 
 
@@ -44,12 +44,13 @@ def _table(results: Results, rows: list[Evaluation], lost: list[Unusable]) -> Re
     table.add_column("teacher", overflow="fold", min_width=12)
     for name in ("top-1", "mass", "success", "valid", "$/1,000"):
         table.add_column(name, justify="right", no_wrap=True)
+    named = {row.teacher for row in results.results}
     for row in rows:
         measures = (row.top1, row.mass, row.success, row.valid)
         shares = [bracketed(value).replace(" ", "\n") for value in measures]
         price = dollars(row.cost.usd_per_1000 if row.cost else None)
-        baseline = results.is_baseline(row)
-        name = f"{row.teacher} (baseline)" if baseline else row.teacher
+        mistakable = row.teacher in named and results.is_baseline(row)
+        name = f"{row.teacher} (baseline)" if mistakable else row.teacher
         table.add_row(name, *shares, price, style="dim" if row.baseline else "")
     for one in lost:
         table.add_row(one.teacher, *["–"] * 4, "–")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -75,3 +76,35 @@ def test_ties_are_no_agreement(report: Report) -> None:
 def test_the_same_teacher_twice_is_one_sentence() -> None:
     with pytest.raises(ValueError, match="expert is named twice"):
         EvaluateConfig(teacher=["expert", "random", "expert"], env=[DOOR])
+
+
+def lvlm2p(*argv: object) -> int:
+    from lvlm2p import cli
+
+    return cli.main([str(each) for each in argv])
+
+
+def test_a_report_that_is_there_is_not_replaced_unasked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "report"
+    few = ("--env", DOOR, "--states", 4, "--episodes", 0, "--probes", 0, "--out", out)
+    assert lvlm2p("evaluate", "--teacher", "random", *few, "--store", tmp_path / "a") == 0
+    before = (out / "report.json").read_bytes()
+    capsys.readouterr()
+    again = ("evaluate", "--teacher", "expert", *few, "--store", tmp_path / "b", "--seed", 5)
+    assert lvlm2p(*again) == 2
+    said = capsys.readouterr().err
+    assert f"there is a report in {out} already" in said and "--overwrite" in said
+    assert (out / "report.json").read_bytes() == before
+    assert not (tmp_path / "b").exists()  # nobody was asked
+    assert lvlm2p(*again, "--overwrite") == 0
+    assert (out / "report.json").read_bytes() != before
+    assert not list(out.glob(".*"))
+
+
+def test_a_folder_without_a_report_may_hold_other_files(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    few = ("--env", DOOR, "--states", 4, "--episodes", 0, "--probes", 0, "--out", tmp_path)
+    assert lvlm2p("evaluate", "--teacher", "random", *few, "--store", tmp_path / "a") == 0
+    assert (tmp_path / "notes.txt").read_text() == "mine"

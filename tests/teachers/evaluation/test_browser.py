@@ -210,6 +210,44 @@ def test_a_megabyte_is_cut_with_a_note(page: Page) -> None:
     )
 
 
+LAST = """cell => {
+    const [own, region] = [cell, cell.closest(".scroll")].map((e) => e.getBoundingClientRect());
+    return own.left >= region.left && own.right <= region.right + 1 && own.right <= innerWidth;
+}"""
+"""Whether a cell lies wholly inside its table's frame and the window."""
+
+
+def test_every_column_is_seen_at_1280(page: Page) -> None:
+    heads = page.locator("#table thead th")
+    assert heads.last.inner_text() == "latency" and heads.count() == 14
+    for cell in (*heads.all(), *page.locator("#table tbody tr").first.locator("th, td").all()):
+        assert cell.evaluate(LAST)
+    assert page.locator(".sideways:visible").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") == 1280
+
+
+def test_every_column_is_reached_on_a_phone(browser: Browser, site: Path) -> None:
+    phone = browser.new_page(viewport={"width": 390, "height": 844})
+    phone.goto(site.as_uri())
+    hint = phone.locator("#summary .sideways")
+    hint.wait_for(state="visible")
+    assert "scroll the table sideways" in hint.inner_text()
+    top = hint.bounding_box()
+    assert top is not None and top["x"] >= 0 and top["x"] + top["width"] <= 390
+    first, last = (phone.locator("#table thead th").nth(n) for n in (2, 13))
+    assert first.evaluate(LAST) and not last.evaluate(LAST)  # top-1 is seen at once
+    region = phone.locator("#summary .scroll")
+    region.evaluate("node => { node.scrollLeft = node.scrollWidth; }")
+    assert last.evaluate(LAST)
+    assert phone.locator("#table tbody tr td:last-child").first.evaluate(LAST)
+    names = phone.locator("#table tbody tr > th").first
+    assert names.evaluate(LAST)  # whose numbers they are stays in sight
+    assert phone.evaluate("document.documentElement.scrollWidth") == 390
+    phone.set_viewport_size({"width": 1280, "height": 844})
+    hint.wait_for(state="hidden")
+    phone.close()
+
+
 def test_it_fits_a_phone_in_the_dark(browser: Browser, site: Path) -> None:
     phone = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
     phone.goto(site.as_uri())

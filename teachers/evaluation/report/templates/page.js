@@ -34,6 +34,14 @@
     });
   }
 
+  // ---- "scroll sideways" stands above a table only where something lies beyond the edge
+  const wide = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      target.previousElementSibling.hidden = target.scrollWidth <= target.clientWidth;
+    }
+  });
+  for (const region of document.querySelectorAll(".scroll")) wide.observe(region);
+
   // ---- one card
   const ARROWS = { right: "▶", down: "▼", left: "◀", up: "▲" };
 

@@ -11,7 +11,8 @@ from pydantic import BaseModel
 from lvlm2p.prompts import Message
 from lvlm2p.teachers.label import Usage
 
-Finish = Literal["stop", "length", "refusal"]
+Finish = Literal["stop", "length", "refusal", "thinking"]
+"""``thinking``: the text is the model's reasoning, and no answer followed it."""
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,8 @@ class ChatOptions(PromptedOptions):
 
     api_base: str | None = None
     """The endpoint's URL; None: the provider's own."""
+    insecure: bool = False
+    """Whether an API key may be sent to another machine over plain http."""
     key_file: Path | None = None
     """File with API keys, one a line; None: the environment variable."""
     reasoning_effort: str | None = None

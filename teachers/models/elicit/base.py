@@ -41,11 +41,14 @@ class Elicitation(ABC):
         sampled: whether the answer is the mean of ``samples`` independent ones. Then a model of
             the user's own is not asked greedily, and what can't be read is not asked again.
         fingerprinted: options that only matter to this elicitation; they enter the fingerprint.
+        reports: version of the rules by which what a provider reports beside the text is read, for
+            the fingerprints of hosted models; None: nothing is.
     """
 
     answer_format: ClassVar[AnswerFormat]
     sampled: ClassVar[bool] = False
     fingerprinted: ClassVar[tuple[str, ...]] = ()
+    reports: ClassVar[int | None] = None
 
     def __init__(self, options: PromptedOptions) -> None:
         """Raises ValueError if ``options`` make no sense; the text says why."""

@@ -221,6 +221,12 @@ def usable(reply: Reply, parse: Callable[[Reply], T]) -> T:
         raise Unanswered("refusal", "the model, or a content filter, declined to answer")
     if reply.finish == "length":
         raise Unanswered("truncated", "the answer hit the token limit: raise -T max_tokens")
+    if reply.finish == "thinking":
+        raise Unanswered(
+            "empty",
+            "the model wrote its reasoning only, and no answer after it: raise -T max_tokens, "
+            "lower -T reasoning_effort, or see which parser of reasoning the server uses",
+        )
     if not reply.text.strip() and not reply.alternatives:
         raise Unanswered("empty", "the model answered with nothing")
     try:

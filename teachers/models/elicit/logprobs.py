@@ -16,6 +16,7 @@ class Logprobs(Elicitation):
     """The model answers with a letter; what counts is how probable each letter was."""
 
     answer_format = FORMATS["logprobs"]
+    reports = 2  # 1: a token that was listed alone had all of the probability
 
     @classmethod
     def lacking(cls, model: ModelCapabilities) -> str | None:
@@ -35,6 +36,8 @@ def parse_letters(
     Args:
         alternatives: token -> probability, for the first token of the answer. "A" and " A" and
             "(A" are all the letter A; what the provider left out of its list counts as 0.
+            Where it lists one token alone, nobody knows what the rest of the probability is on:
+            the token keeps its own, and the other letters share that rest equally.
         letters: letter -> action.
 
     Raises:
@@ -50,5 +53,10 @@ def parse_letters(
         raise AnswerError(
             f"only {inside:.2f} of the probability is on the letters {', '.join(letters)}"
         )
+    outside = max(0.0, 1.0 - inside)
+    if len(alternatives) == 1 and len(letters) > 1:
+        share = outside / (len(letters) - 1)
+        mass = {letter: p or share for letter, p in mass.items()}
+        inside = sum(mass.values())
     probabilities = {action: mass[letter] / inside for letter, action in letters.items()}
-    return probabilities, max(0.0, 1.0 - inside)
+    return probabilities, outside

@@ -6,7 +6,8 @@ model may be shown when it is asked again. The rules, in the order in which they
 ========================  =====================================================================
 what came                 what becomes of it
 ========================  =====================================================================
-thinking aloud            ``<think>`` blocks are left out; one that never ends hides the answer
+thinking aloud            left out (:mod:`lvlm2p.teachers.models.elicit.thoughts`); a block that
+                          never ends hides the answer
 prose, code fences        the last complete JSON object that names an action counts
 wrapped or listed         ``{"probabilities": {...}}``, ``[{"action": "left", "p": 0.2}, ...]``
                           and ``{"left": {"probability": 0.2}}`` are the same as the plain object

@@ -12,6 +12,7 @@ import re
 from typing import Any, NamedTuple
 
 from lvlm2p.teachers.errors import AnswerError
+from lvlm2p.teachers.models.elicit.thoughts import without_thoughts
 
 LONGEST = 200_000
 """Characters. What is longer is no answer."""
@@ -53,21 +54,6 @@ def values(text: str) -> list[Any]:
             continue
         found.append(value)
     return found
-
-
-def without_thoughts(text: str) -> str:
-    """``text`` without the blocks in which reasoning models think aloud.
-
-    A block that is never closed takes the rest of the text with it: the answer never came.
-    """
-    for tag in ("think", "thinking", "reasoning"):
-        opening, closing = f"<{tag}>", f"</{tag}>"
-        if closing in text and opening not in text.split(closing, 1)[0]:
-            text = text.split(closing, 1)[1]  # some chat templates write the opening tag themselves
-        while opening in text:
-            before, rest = text.split(opening, 1)
-            text = before + (rest.split(closing, 1)[1] if closing in rest else "")
-    return text
 
 
 def readable(text: str) -> str:

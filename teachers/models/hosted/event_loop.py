@@ -94,9 +94,9 @@ async def _disconnect() -> None:
         await asyncio.wait(calls, timeout=DRAIN_S)
     for task in tasks:
         task.cancel()
-    direct = sys.modules.get("lvlm2p.teachers.models.hosted.vllm_client")
-    if direct is not None:
-        await direct.close()
+    wire = sys.modules.get("lvlm2p.teachers.models.hosted.wire")
+    if wire is not None:
+        await wire.close()
     litellm = sys.modules.get("litellm")
     if litellm is not None:
         await litellm.close_litellm_async_clients()

@@ -8,18 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import os
 import re
+import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lvlm2p.teachers.label import Usage
+from lvlm2p.teachers.label import FailureKind
+from lvlm2p.teachers.models.hosted import addresses, outcomes, wire
 from lvlm2p.teachers.models.hosted.api_keys import scrub
 from lvlm2p.teachers.models.hosted.capabilities import Capabilities
 from lvlm2p.teachers.models.hosted.provider_errors import ProviderError, classify_error
+from lvlm2p.teachers.models.hosted.responses import (
+    alternatives_in,
+    plain_answer,
+    refusal_in,
+    thoughts_in,
+    usage_of,
+)
 from lvlm2p.teachers.models.messages import Finish, Reply, Request
 
 _ENVIRONMENT = {
@@ -28,11 +36,13 @@ _ENVIRONMENT = {
     "LITELLM_MODE": "PRODUCTION",  # or it loads ./.env into the environment
     "AIOHTTP_KEEPALIVE_TIMEOUT": "4",  # vLLM closes idle connections after 5 seconds
 }
-_FINISH: dict[str, Finish] = {"length": "length", "content_filter": "refusal", "refusal": "refusal"}
 _WRAPPING = re.compile(r"^(?:litellm\.)?\w+(?:Error|Exception)?: (?:\w+: )?(?:\w+Exception - )?")
 _LETTER_TOKENS = 4
 _TOP = 20
 _GRACE = 5.0
+_READ = 20_000  # characters of an error that are looked at
+
+_installed = False
 
 
 @dataclass(frozen=True)
@@ -42,16 +52,21 @@ class Client:
     Attributes:
         model: litellm's ``provider/model``.
         keys: all of the provider's keys, to be kept out of messages.
+        api_base: the endpoint that the user names; None: the provider's own, ``home``, which is
+            None where it is not known here.
         timeout: seconds for one call.
+        insecure: whether a key may be sent in the clear to another machine.
     """
 
     model: str
     capabilities: Capabilities
     api_base: str | None
+    home: str | None
     max_tokens: int
     temperature: float | None
     reasoning_effort: str | None
     timeout: float
+    insecure: bool = False
     keys: Sequence[str] = field(default=(), repr=False)
 
     async def call(self, request: Request, key: str | None) -> Reply:
@@ -61,15 +76,27 @@ class Client:
             ProviderError: no answer came.
         """
         started = time.perf_counter()
+        exchange = wire.Exchange(
+            self.model, self.api_base or self.home, self.timeout, self.insecure, self.keys
+        )
         try:
             async with asyncio.timeout(self.timeout + _GRACE):
-                response = await self._send(request, key)
-            return self._reply(request, response, time.perf_counter() - started)
+                response = await self._send(request, key, exchange)
+            return self._reply(request, response, exchange, time.perf_counter() - started)
         except Exception as error:  # litellm raises its own, openai's, httpx's, ValueError ...
-            raise self._error(error) from None
+            raise self._error(error, exchange) from None
 
-    async def _send(self, request: Request, key: str | None) -> Any:
-        return await import_litellm().acompletion(**self.arguments(request, key))
+    async def _send(self, request: Request, key: str | None, exchange: wire.Exchange) -> Any:
+        token = wire.CURRENT.set(exchange)
+        try:
+            return await import_litellm().acompletion(**self.arguments(request, key))
+        except Exception:
+            plain = plain_answer(exchange)
+            if plain is None:
+                raise
+            return plain
+        finally:
+            wire.CURRENT.reset(token)
 
     def arguments(self, request: Request, key: str | None) -> dict[str, Any]:
         """What litellm is called with."""
@@ -84,7 +111,7 @@ class Client:
         }
         optional = {
             "api_key": key,
-            "api_base": self.api_base,
+            "api_base": self.api_base and addresses.without_query(self.api_base),
             "temperature": self.temperature,
             "reasoning_effort": self.reasoning_effort,
             "response_format": request.schema if able.schema else None,
@@ -102,12 +129,14 @@ class Client:
             ]
         return arguments
 
-    def _reply(self, request: Request, response: Any, seconds: float) -> Reply:
+    def _reply(
+        self, request: Request, response: Any, exchange: wire.Exchange, seconds: float
+    ) -> Reply:
+        finish = self._finish(response, exchange)
         try:
-            choice = response.choices[0]
-            content, refused = choice.message.content, _refusal(choice.message)
-            finish = _FINISH.get(choice.finish_reason or "", "stop")
-            alternatives = _alternatives(choice) if request.letters else {}
+            message = response.choices[0].message
+            content, refused, thoughts = message.content, refusal_in(message), thoughts_in(message)
+            alternatives = alternatives_in(response.choices[0]) if request.letters else {}
         except (AttributeError, IndexError, TypeError, KeyError) as error:
             raise ProviderError("unavailable", "the provider's answer has no message") from error
         if alternatives and finish == "length":
@@ -115,21 +144,45 @@ class Client:
         if refused and not content:
             content, finish = refused, "refusal"
         text = content if isinstance(content, str) else ""
-        if request.letters and finish == "stop" and text.strip() and not alternatives:
+        asked_for_one = request.letters and (finish == "stop" or not self.capabilities.reasons)
+        if asked_for_one and finish != "refusal" and text.strip() and not alternatives:
             raise ProviderError(
                 "rejected",
                 f"{self.model} returned no logprobs: choose another --elicit",
                 scope="model",
             )
+        if thoughts and not text.strip() and not alternatives and finish != "refusal":
+            text, finish = thoughts, "thinking" if finish == "stop" else finish
         return Reply(
             text=text.encode("utf-8", "replace").decode("utf-8"),
             finish=finish,
             model=str(getattr(response, "model", None) or self.model),
-            usage=_usage(getattr(response, "usage", None)),
+            usage=usage_of(getattr(response, "usage", None)),
             cost_usd=self._cost(response),
             latency_s=round(seconds, 4),
             alternatives=alternatives,
         )
+
+    def _finish(self, response: Any, exchange: wire.Exchange) -> Finish:
+        """How the answer ends.
+
+        Raises:
+            ProviderError: it was broken off, or is an error by another name.
+        """
+        answer = outcomes.parsed(exchange.body)
+        if outcomes.error_in(answer) is not None:
+            raise self._refused(exchange)
+        found = outcomes.ending(answer)
+        if found is None:  # another protocol, which litellm has translated
+            choice = next(iter(getattr(response, "choices", None) or ()), None)
+            found = outcomes.means(outcomes.OPENAI, getattr(choice, "finish_reason", None))
+        reason, outcome = found
+        if outcome == "again":
+            why = f"the answer was broken off ({scrub(reason, self.keys)})"
+            error = ProviderError("unavailable", f"{self.model}: {why}")
+            error.billed, error.cost_usd = True, self._cost(response)
+            raise error
+        return outcome
 
     def _cost(self, response: Any) -> float | None:
         """Dollars; None where the price is not known: litellm says 0 for models new to it."""
@@ -138,37 +191,68 @@ class Client:
         cost = (getattr(response, "_hidden_params", None) or {}).get("response_cost")
         return float(cost) if isinstance(cost, int | float) and cost > 0 else None
 
-    def _error(self, error: Exception) -> ProviderError:
+    def _error(self, error: Exception, exchange: wire.Exchange) -> ProviderError:
         if isinstance(error, ProviderError):
             return error
-        raw = str(error)
+        if exchange.error is not None:  # which litellm has put in words of its own
+            return exchange.error
+        if isinstance(error, TimeoutError):
+            return wire.no_answer(self.model, self.timeout)
+        if exchange.status is not None:
+            return self._refused(exchange)
+        return self._unsent(error)
+
+    def _refused(self, exchange: wire.Exchange) -> ProviderError:
+        """What is wrong with an answer that is none, in the provider's own words."""
+        assert exchange.status is not None
+        status, answer = exchange.status, outcomes.parsed(exchange.body)
+        said = scrub(outcomes.words(exchange.body), self.keys)
+        if status >= 300:
+            said = said or f"HTTP status {status}"
+            return classify_error(
+                status, exchange.text[:_READ], exchange.headers, f"{self.model}: {said}"
+            )
+        inner = outcomes.error_in(answer)
+        if inner is not None:
+            said = said or "an error without a word"
+            return classify_error(
+                inner, exchange.text[:_READ], exchange.headers, f"{self.model}: {said}"
+            )
+        ended = (outcomes.ending(answer) or ("", "stop"))[1]
+        if ended in ("refusal", "length"):  # litellm could make nothing of what there was of it
+            kind: FailureKind = "refusal" if ended == "refusal" else "truncated"
+            return ProviderError(kind, f"{self.model}: the answer was broken off", scope="request")
+        return ProviderError(
+            "unavailable", f"{self.model}: the answer can't be read: {said or 'it is empty'}"
+        )
+
+    def _unsent(self, error: Exception) -> ProviderError:
+        """What litellm finds wrong before it sends, or with what did not go over our wire."""
+        litellm, raw = import_litellm(), str(error)
         message = f"{self.model}: {scrub(_WRAPPING.sub('', raw), self.keys)}"
-        litellm = import_litellm()
-        if isinstance(error, TimeoutError | litellm.Timeout):
-            return self._timeout()
+        if isinstance(error, litellm.Timeout):
+            return wire.no_answer(self.model, self.timeout)
         if isinstance(error, litellm.UnsupportedParamsError):
             return ProviderError("rejected", message, scope="model")
-        if isinstance(error, litellm.ContentPolicyViolationError):
-            return ProviderError("refusal", message, scope="request")
         status = getattr(error, "status_code", None)
         if isinstance(error, litellm.APIConnectionError):
             status = None  # litellm calls it 500
-        return classify_error(status, raw, _headers(error), message)
-
-    def _timeout(self) -> ProviderError:
-        return ProviderError("timeout", f"{self.model}: no answer within {self.timeout:g} seconds")
+        return classify_error(status, raw, {}, message)
 
 
 def import_litellm() -> Any:
     """litellm, imported on first use (four seconds) so that it touches neither network nor .env."""
-    import sys
-
-    if "litellm" in sys.modules:
+    global _installed
+    if _installed:
         return sys.modules["litellm"]
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import litellm
 
+    from lvlm2p.teachers.models.hosted.litellm_transport import install
+
+    install(litellm)
+    _installed = True
     litellm.suppress_debug_info = True
     for logger in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
         logging.getLogger(logger).setLevel(logging.ERROR)
@@ -181,42 +265,3 @@ def register_free(model: str) -> None:
     free = {"input_cost_per_token": 0.0, "output_cost_per_token": 0.0}
     provider = model.partition("/")[0]
     import_litellm().register_model({model: {"litellm_provider": provider, "mode": "chat", **free}})
-
-
-def _alternatives(choice: Any) -> Mapping[str, float]:
-    """Token -> probability at the first token that is more than white space."""
-    content = getattr(getattr(choice, "logprobs", None), "content", None) or []
-    for position in content:
-        if position.token.strip():
-            listed = {top.token: top.logprob for top in position.top_logprobs or []}
-            listed.setdefault(position.token, position.logprob)
-            return {token: math.exp(min(logprob, 0.0)) for token, logprob in listed.items()}
-    return {}
-
-
-def _refusal(message: Any) -> str | None:
-    """The text with which the model declined: OpenAI's field, which litellm puts elsewhere."""
-    elsewhere = getattr(message, "provider_specific_fields", None)
-    moved = elsewhere.get("refusal") if isinstance(elsewhere, dict) else None
-    refused: str | None = getattr(message, "refusal", None) or moved
-    return refused
-
-
-def _usage(usage: Any) -> Usage:
-    details = getattr(usage, "prompt_tokens_details", None)
-    return Usage(
-        calls=1,
-        prompt_tokens=getattr(usage, "prompt_tokens", None) or 0,
-        cached_tokens=getattr(details, "cached_tokens", None) or 0,
-        completion_tokens=getattr(usage, "completion_tokens", None) or 0,
-    )
-
-
-def _headers(error: Exception) -> dict[str, Any]:
-    """The answer's headers, wherever the exception carries them, keys in lower case."""
-    own = getattr(error, "litellm_response_headers", None)
-    response = getattr(getattr(error, "response", None), "headers", None)
-    merged: dict[str, Any] = {}
-    for headers in (response, own):
-        merged.update((str(key).lower(), value) for key, value in dict(headers or {}).items())
-    return merged

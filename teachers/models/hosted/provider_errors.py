@@ -55,6 +55,8 @@ class ProviderError(Exception):
         kind: what a view's Failure is called if nothing better comes.
         scope: see above.
         wait: seconds that the provider asked us to wait; None: it did not say.
+        billed: whether it is paid for all the same, an answer that was broken off; ``cost_usd`` is
+            what it costs, None where that is not known.
     """
 
     def __init__(
@@ -68,6 +70,8 @@ class ProviderError(Exception):
         self.kind = kind
         self.scope = scope
         self.wait = wait
+        self.billed = False
+        self.cost_usd: float | None = None
 
 
 class PermanentProviderError(Exception):

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import ipaddress
-import json
 import os
-import re
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass
-from http.client import HTTPException
+from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from lvlm2p.teachers.errors import ConfigError, TeacherNotReadyError
+from lvlm2p.teachers.models.hosted import addresses, event_loop, outcomes, wire
 from lvlm2p.teachers.models.hosted.api_keys import read_keys, scrub
+from lvlm2p.teachers.models.hosted.endpoints import (
+    LOCAL_SERVER,
+    check_url,
+    named_in_environment,
+)
+from lvlm2p.teachers.models.hosted.provider_errors import ProviderError
 
-LOCAL_SERVER = "http://127.0.0.1:8000/v1"
 _PATIENCE_S = 3.0
 
 
@@ -29,11 +29,13 @@ class Provider:
         prefix: litellm's name of the provider, with its slash.
         model: the default; empty: whatever the server says that it serves.
         variables: environment variables that may hold the key; empty: none is needed.
+        home: the provider's own endpoint; None: not known here, or there is none.
     """
 
     prefix: str
     model: str
     variables: tuple[str, ...] = ()
+    home: str | None = None
 
     @property
     def local(self) -> bool:
@@ -46,13 +48,20 @@ class Provider:
 
 
 PROVIDERS: Mapping[str, Provider] = {
-    "gemini": Provider("gemini/", "gemini-3.8-flash", ("GEMINI_API_KEY", "GOOGLE_API_KEY")),
-    "gpt-4v": Provider("openai/", "gpt-4.1-mini", ("OPENAI_API_KEY",)),
-    "claude": Provider("anthropic/", "claude-haiku-5-5", ("ANTHROPIC_API_KEY",)),
+    "gemini": Provider(
+        "gemini/",
+        "gemini-3.8-flash",
+        ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+        "https://generativelanguage.googleapis.com",
+    ),
+    "gpt-4v": Provider("openai/", "gpt-4.1-mini", ("OPENAI_API_KEY",), "https://api.openai.com/v1"),
+    "claude": Provider(
+        "anthropic/", "claude-haiku-5-5", ("ANTHROPIC_API_KEY",), "https://api.anthropic.com"
+    ),
     "qwen-vl-local": Provider("hosted_vllm/", ""),
 }
 
-_OWN_VARIABLES = {provider.prefix: provider.variables for provider in PROVIDERS.values()}
+_OWN = {provider.prefix: provider for provider in PROVIDERS.values()}
 
 
 def provider_of(name: str) -> Provider:
@@ -70,8 +79,9 @@ def provider_of(name: str) -> Provider:
             f"teacher {name!r}: write litellm:<provider/model>, e.g. litellm:openai/gpt-4.1"
         )
     prefix = f"{provider}/"
-    variables = _OWN_VARIABLES.get(prefix, (f"{provider.upper()}_API_KEY",))
-    return Provider(prefix, model, variables)
+    if prefix in _OWN:
+        return replace(_OWN[prefix], model=model)
+    return Provider(prefix, model, (f"{provider.upper()}_API_KEY",))
 
 
 def find_keys(
@@ -84,13 +94,13 @@ def find_keys(
     Raises:
         TeacherNotReadyError: a key is needed and missing; the sentence names the variable.
     """
-    own = provider.prefix in _OWN_VARIABLES
+    own = provider.prefix in _OWN
     needed = own and bool(provider.variables) and api_base is None
     found = any(os.environ.get(variable, "").strip() for variable in provider.variables)
     if key_file is not None or found or needed:
         return _fit_to_send(name, read_keys(name, provider.variables, key_file))
     if api_base is not None and provider.prefix == "openai/":
-        return ("none",)  # litellm insists on one
+        return (addresses.NO_KEY,)  # litellm insists on one
     if own or api_base is not None:
         return (None,)
     _check_environment(name, provider)
@@ -119,42 +129,29 @@ def _check_environment(name: str, provider: Provider) -> None:
 
 
 def endpoint(name: str, provider: Provider, api_base: str | None) -> str | None:
-    """The URL to send to, checked; None: the provider's own.
+    """The URL that the user names, checked; None: none was named, the provider's own counts.
 
     Raises:
         ConfigError: not a URL.
     """
+    option = f"teacher {name!r}, option api_base"
     if api_base is None:
-        return LOCAL_SERVER if provider.local else None
-    parts = _parts(api_base)
-    if parts is None:
-        shown = scrub(re.sub("//.*@", "//***@", api_base), ())
-        raise ConfigError(
-            f"teacher {name!r}, option api_base={shown!r}: write a URL such as {LOCAL_SERVER}"
-        )
+        if provider.local:
+            return LOCAL_SERVER
+        return named_in_environment(name, provider.prefix, provider.home)
+    url = check_url(option, api_base)
+    parts = urlsplit(url)
     if provider.local and "@" in parts.netloc:
         raise ConfigError(
-            f"teacher {name!r}, option api_base: leave user and password out of the URL; "
+            f"{option}: leave user and password out of the URL; "
             "a key goes into a file, named with -T key_file=PATH"
         )
-    path = parts.path.rstrip("/")
-    if provider.local and not path:
-        path = "/v1"
-    return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
+    return addresses.join(url, "/v1") if provider.local and not parts.path else url
 
 
-def _parts(url: str) -> SplitResult | None:
-    """The parts of a URL; None: it is none that could be asked."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # looking at it checks it
-    except ValueError:
-        return None
-    whole = parts.scheme in ("http", "https") and parts.hostname
-    return parts if whole and url.isprintable() and " " not in url else None
-
-
-def served_models(name: str, url: str, key_file: Path | None = None) -> list[str]:
+def served_models(
+    name: str, url: str, key_file: Path | None = None, insecure: bool = False
+) -> list[str]:
     """What an OpenAI-compatible server of the user's own says that it serves.
 
     Raises:
@@ -162,51 +159,44 @@ def served_models(name: str, url: str, key_file: Path | None = None) -> list[str
             what to do.
     """
     keys = find_keys(name, provider_of(name), key_file, url)
-    answers = (_ask_models(name, url, key) for key in keys)
+    server = f"teacher {name!r}: the server at {addresses.public(url)}"
+    answers = (_ask_models(name, url, key, insecure) for key in keys)
     found = next((models for models in answers if models is not None), None)
     if found is None:
         wrong = "needs an API key" if keys == (None,) else "refuses every API key that it was given"
         raise TeacherNotReadyError(
-            f"teacher {name!r}: the server at {url} {wrong}: name a file that holds its key with "
-            "-T key_file=PATH, or another server with -T api_base=URL"
+            f"{server} {wrong}: name a file that holds its key with -T key_file=PATH, or another "
+            "server with -T api_base=URL"
         )
     if not found:
-        raise TeacherNotReadyError(f"teacher {name!r}: the server at {url} serves no model")
+        raise TeacherNotReadyError(f"{server} serves no model")
     return found
 
 
-def _ask_models(name: str, url: str, key: str | None) -> list[str] | None:
+def _ask_models(name: str, url: str, key: str | None, insecure: bool) -> list[str] | None:
     """What the server at ``url`` serves; None: it refuses the key, or that there is none."""
-    request = urllib.request.Request(f"{url}/models", headers={"Accept": "application/json"})
-    if key is not None:  # which must not follow a redirect to another host
-        request.add_unredirected_header("Authorization", f"Bearer {key}")
-    # No proxy where the address is this machine's own.
-    handlers = [urllib.request.ProxyHandler({})] if _is_here(url) else []
+    headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+    exchange = wire.Exchange(f"teacher {name!r}", url, _PATIENCE_S, insecure, (key or "",))
+    asking = wire.send(exchange, "GET", addresses.join(url, "/models"), headers)
     try:
-        opener = urllib.request.build_opener(*handlers)
-        with opener.open(request, timeout=_PATIENCE_S) as answer:
-            rows = json.loads(answer.read(2**20))["data"]
-            return [str(row["id"]) for row in rows]
-    except urllib.error.HTTPError as error:
-        error.close()
-        if error.code in (401, 403):
+        event_loop.submit(asking).result()
+    except ProviderError as error:
+        if error.scope == "model":  # nothing was sent, or it would go elsewhere
+            raise TeacherNotReadyError(str(error)) from None
+        reason = str(error).removeprefix(f"{exchange.who}: ")
+    else:
+        if exchange.status in (401, 403):
             return None
-        reason = f"{error.code} {error.reason}"
-    except OSError as error:
-        cause = getattr(error, "reason", error)
-        reason = str(getattr(cause, "strerror", None) or cause)
-    except (HTTPException, ValueError, LookupError, TypeError, RecursionError):
-        reason = "what is there does not speak OpenAI's protocol"
+        if exchange.status == 200:
+            try:
+                return [str(row["id"]) for row in outcomes.parsed(exchange.body)["data"]]
+            except (LookupError, TypeError):
+                reason = "what is there does not speak OpenAI's protocol"
+        else:
+            reason = (
+                f"{exchange.status} {scrub(outcomes.words(exchange.body), (key or '',))}".strip()
+            )
     raise TeacherNotReadyError(
-        f"teacher {name!r}: no model server answers at {url} ({scrub(reason, [key or ''])}): start "
+        f"teacher {name!r}: no model server answers at {addresses.public(url)} ({reason}): start "
         "one with `lvlm2p serve qwen-vl-local`, or name another with -T api_base=URL"
     )
-
-
-def _is_here(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host == "localhost"
-    return address.is_loopback or address.is_unspecified

@@ -148,7 +148,9 @@ class Caller:
         try:
             reply = await self.send(request, key.key)
         except ProviderError as error:
-            if self.budget is not None:
+            if self.budget is not None and error.billed:
+                self.budget.charge(error.cost_usd)
+            elif self.budget is not None:
                 self.budget.release()
             self._learn(error, key, acquired)
             raise

@@ -9,19 +9,19 @@ from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
-from urllib.parse import urlsplit
 
 from lvlm2p.envs import View
 from lvlm2p.prompts import AnswerFormat
 from lvlm2p.teachers.errors import ConfigError, TeacherNotReadyError
 from lvlm2p.teachers.label import Answer
 from lvlm2p.teachers.models.elicit.registry import elicitation_names
+from lvlm2p.teachers.models.hosted import addresses
 from lvlm2p.teachers.models.hosted.capabilities import Capabilities, capabilities_of, price_entry
+from lvlm2p.teachers.models.hosted.endpoints import LOCAL_SERVER
 from lvlm2p.teachers.models.hosted.interviews import Interviewer
 from lvlm2p.teachers.models.hosted.litellm_client import Client, import_litellm, register_free
 from lvlm2p.teachers.models.hosted.prices import price_of_1000, tokens_of_label
 from lvlm2p.teachers.models.hosted.providers import (
-    LOCAL_SERVER,
     PROVIDERS,
     endpoint,
     find_keys,
@@ -92,8 +92,7 @@ class ChatTeacher(PromptedTeacher):
         """
         model = self.options.model or self.provider.model
         if not model:
-            assert self.url is not None
-            model = served_models(self.name, self.url, self.options.key_file)[0]
+            model = self._served()[0]
         return self.provider.full_model(model)
 
     @property
@@ -139,18 +138,17 @@ class ChatTeacher(PromptedTeacher):
     def facts(self) -> dict[str, Any]:
         """See :class:`PromptedTeacher`.
 
-        An endpoint that the user names is part of who answers, since the same model name may mean
-        something else there. Not so a server of the user's own (vLLM): it says itself what it
-        serves, and its labels are worth as much from another port or machine.
+        An endpoint that the user or the environment names is part of who answers, since the same
+        model name may mean something else there. Not so a server of the user's own (vLLM): it says
+        itself what it serves, and its labels are worth as much from another port or machine.
         """
-        address = None
-        if self.options.api_base is not None and not self.provider.local and self.url is not None:
-            parts = urlsplit(self.url)
-            address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        named = self.url if not self.provider.local else None
+        reports = self.elicitation.reports
         return {
             **super().facts(),
+            **({} if reports is None else {"reports": reports}),
             "model": self.model,
-            "endpoint": address,
+            "endpoint": named and addresses.public(named),
             "temperature": self.temperature,
             "max_tokens": self.max_tokens,
             "reasoning_effort": self.options.reasoning_effort,
@@ -228,17 +226,19 @@ class ChatTeacher(PromptedTeacher):
         """Keys, client and limits, made when the first question is asked."""
         options = self.options
         if self.provider.local and self.url is not None:
-            self._check_served(served_models(self.name, self.url, options.key_file))
+            self._check_served(self._served())
         self.check()
         keys = find_keys(self.name, self.provider, options.key_file, self.url)
         client = self._client_class()(
             model=self.model,
             capabilities=self.capabilities,
             api_base=self.url,
+            home=self.provider.home,
             max_tokens=self.max_tokens,
             temperature=self.temperature,
             reasoning_effort=options.reasoning_effort,
             timeout=options.timeout,
+            insecure=options.insecure,
             keys=tuple(key for key in keys if key is not None),
         )
         limiter = ConcurrencyLimiter(
@@ -264,11 +264,17 @@ class ChatTeacher(PromptedTeacher):
             register_free(self.model)
         return Client
 
+    def _served(self) -> list[str]:
+        """What a server of the user's own says that it serves."""
+        assert self.url is not None
+        return served_models(self.name, self.url, self.options.key_file, self.options.insecure)
+
     def _check_served(self, served: list[str]) -> None:
         model = self.model.removeprefix(self.provider.prefix)
         if model not in served:
+            where = addresses.public(self.url or "")
             raise TeacherNotReadyError(
-                f"teacher {self.name!r}: the server at {self.url} serves {', '.join(served)}, "
+                f"teacher {self.name!r}: the server at {where} serves {', '.join(served)}, "
                 f"not {model}: choose with -T model=NAME"
             )
 

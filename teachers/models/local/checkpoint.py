@@ -58,7 +58,9 @@ class LocalModel:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         dtype = "auto" if self.device.type == "cuda" else torch.float32
         try:
-            loaded: Any = AutoModelForImageTextToText.from_pretrained(model, dtype=dtype)
+            loaded: Any = AutoModelForImageTextToText.from_pretrained(
+                model, dtype=dtype, trust_remote_code=False
+            )
             self.encoder: InputEncoder = open_encoder(model, loaded)
             self.model: Any = loaded.to(self.device).eval()
         except Exception as error:  # whatever transformers meets in a folder of anyone's making
@@ -84,6 +86,8 @@ def _end_tokens(model: Any, tokenizer: Any) -> list[int]:
 def _why(error: Exception) -> str:
     """What is wrong with a folder, and what mends it."""
     said, kind = _one_line(error), type(error).__name__
+    if "trust_remote_code" in str(error):
+        return "it wants Python code from its folder to be run, and such code is never run here"
     if kind == "SafetensorError":
         return f"its weights are damaged, half downloaded or a git-lfs pointer ({said})"
     if "ignore_mismatched_sizes" in said:

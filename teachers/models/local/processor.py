@@ -53,8 +53,12 @@ class QwenEncoder:
         from lvlm2p.teachers.models.local.qwen_patches import Patches, embed_by_product
 
         embed_by_product(model)
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, padding_side="left")
-        self.image_processor: Any = AutoImageProcessor.from_pretrained(folder)  # type: ignore[no-untyped-call]
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(
+            folder, padding_side="left", trust_remote_code=False
+        )
+        self.image_processor: Any = AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
+            folder, trust_remote_code=False
+        )
         self.patches = Patches(self.image_processor)
         self.image_id = int(model.config.image_token_id)
         self.image_token = str(self.tokenizer.convert_ids_to_tokens(self.image_id))
@@ -121,7 +125,9 @@ class ProcessorEncoder:
     def __init__(self, folder: str) -> None:
         from transformers import AutoProcessor
 
-        self.processor: Any = AutoProcessor.from_pretrained(folder)  # type: ignore[no-untyped-call]
+        self.processor: Any = AutoProcessor.from_pretrained(  # type: ignore[no-untyped-call]
+            folder, trust_remote_code=False
+        )
         self.tokenizer: Any = self.processor.tokenizer
         self.tokenizer.padding_side = "left"
 

@@ -142,6 +142,7 @@ WITHOUT_EFFECT: tuple[tuple[str, dict[str, object]], ...] = (
     ("gpt-4v", {"concurrency": 2}),
     ("gpt-4v", {"key_file": "keys.txt"}),
     ("gpt-4v", {"retries": 0}),
+    ("gpt-4v", {"insecure": True}),
     ("gpt-4v", {"requests_per_minute": 3, "tokens_per_minute": 1000}),
     ("gpt-4v", {"samples": 9}),
     ("gpt-4v", {"smoothing": 0.1}),

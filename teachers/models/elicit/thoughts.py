@@ -20,7 +20,7 @@ _MARK = re.compile(
     r"(?:(?P<end>[/\\]|end[_ ]?(?:of[_ ]?)?)|(?:start|begin)[_ ]?(?:of[_ ]?)?)?"
     rf"\s{{0,3}}(?P<name>{_NAME})(?:[\s|][^<>\[\]◁▷]{{0,300}})?(?<!/)[>\]▷]"
     # channels: gpt-oss', whole or without its special tokens, and Gemma's
-    r"|(?P<answer><\|channel\|>\s{0,3}final\b(?:<\|message\|>)?|\bassistantfinal|<unused95>)"
+    r"|(?P<answer><\|channel\|>\s{0,3}final\b(?:<\|message\|>)?|assistantfinal|<unused95>)"
     r"|(?P<channel><\|channel\|>\s{0,3}\w|(?-i:\A\s{0,20}analysis(?=[A-Z]))|<unused94>)"
     r"|(?P<over><\|(?:end|return|call)\|>)",
     re.IGNORECASE,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -22,7 +21,6 @@ from lvlm2p.teachers.models.hosted.interviews import Interviewer
 from lvlm2p.teachers.models.hosted.litellm_client import Client, import_litellm, register_free
 from lvlm2p.teachers.models.hosted.prices import price_of_1000, tokens_of_label
 from lvlm2p.teachers.models.hosted.providers import (
-    PROVIDERS,
     endpoint,
     find_keys,
     provider_of,
@@ -30,6 +28,7 @@ from lvlm2p.teachers.models.hosted.providers import (
 )
 from lvlm2p.teachers.models.hosted.rate_limit import ConcurrencyLimiter
 from lvlm2p.teachers.models.hosted.retry import Caller
+from lvlm2p.teachers.models.hosted.status import status_of
 from lvlm2p.teachers.models.options import ChatOptions
 from lvlm2p.teachers.models.prompted import PromptedTeacher
 from lvlm2p.teachers.plugin import Context, Status
@@ -71,7 +70,7 @@ class ChatTeacher(PromptedTeacher):
     @classmethod
     def status(cls, name: str) -> Status:
         """See :mod:`lvlm2p.teachers.plugin`."""
-        return _status(name)
+        return status_of(name, LOCAL_SERVER)
 
     @property
     def _is_model_known(self) -> bool:
@@ -277,29 +276,3 @@ class ChatTeacher(PromptedTeacher):
                 f"teacher {self.name!r}: the server at {where} serves {', '.join(served)}, "
                 f"not {model}: choose with -T model=NAME"
             )
-
-
-def _status(name: str) -> Status:
-    """The row of a provider or of a local server, which is asked what it serves."""
-    if name not in PROVIDERS:
-        note = "any other model, with its provider's key: litellm:<provider/model>"
-        able = Capabilities().elicitations
-        return Status(name, "<provider/model>", able, None, True, note)
-    provider = PROVIDERS[name]
-    if provider.local:
-        return _local_status(name)
-    model = provider.full_model(provider.model)
-    ready = any(os.environ.get(variable, "").strip() for variable in provider.variables)
-    note = "" if ready else f"set {' or '.join(provider.variables)}"
-    able = capabilities_of(model).elicitations
-    return Status(name, model, able, price_of_1000(model), ready, note)
-
-
-def _local_status(name: str) -> Status:
-    able = elicitation_names()
-    try:
-        models = served_models(name, LOCAL_SERVER)
-    except TeacherNotReadyError as error:
-        note = str(error).removeprefix(f"teacher {name!r}: ")
-        return Status(name, "what the server serves", able, 0.0, False, note)
-    return Status(name, ", ".join(models), able, 0.0, True, f"served at {LOCAL_SERVER}")

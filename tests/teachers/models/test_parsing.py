@@ -71,6 +71,7 @@ PIECES = st.sampled_from(
         *("forward", "turn left", "done", "action", "<think>", "</think>", "```json", "not "),
         *('"agent_row": 3', '"agent_direction": "up"', "true", "null", "Infinity", "\\u0000"),
         *("\ud800", "|", "1/0", ",", "\n", "Answer: ", "I would ", "so ", "<action>", "'action': "),
+        *("[THINK]", "<|channel|>analysis", "◁/think▷", "<|end|>"),
     ]
 )
 TEXTS = st.one_of(st.text(max_size=300), st.lists(PIECES, max_size=40).map("".join))
@@ -110,6 +111,7 @@ def test_any_json_gives_a_typed_outcome(value: Any) -> None:
         *("{", "[", '{"a":', '{"left":', "left: ", "- ", "<think>", '"', '{"a', "A ", "1", "1.1."),
         *('{"a":["', "left 0.1, ", "| ", "0.1 ", "\t", "(", "not ", "\n-"),
         *("Answer: ", "Answer:\n", "a\n", "so, '", ", 'a':", "I choose ", "<answer>", ".' ", " \n"),
+        *("<think a", "[", "<|channel|>a", "</think>", "< ", "◁think"),
     ],
 )
 def test_100_kilobytes_of_anything_are_read_in_bounded_time(unit: str) -> None:
@@ -134,6 +136,20 @@ def test_letters_are_renormalised_and_the_rest_recorded() -> None:
     probabilities, outside = parse_letters(given_by_model, letters)
     assert probabilities == pytest.approx({"left": 0.75, "right": 0.25, "forward": 0.0})
     assert outside == pytest.approx(0.2)
+
+
+def test_what_nobody_reports_is_outside_and_nobodys() -> None:
+    """One token is listed alone: what the rest of the probability is on is not known."""
+    letters = {"A": "left", "B": "right", "C": "forward"}
+    probabilities, outside = parse_letters({" A": 0.9}, letters)
+    assert probabilities == pytest.approx({"left": 0.9, "right": 0.05, "forward": 0.05})
+    assert outside == pytest.approx(0.1)
+    assert parse_letters({"B": 1.0}, letters) == (
+        {"left": 0.0, "right": 1.0, "forward": 0.0},
+        0.0,
+    )
+    with pytest.raises(AnswerError, match=r"only 0\.40"):
+        parse_letters({"A": 0.4}, letters)
 
 
 def test_a_model_that_does_not_answer_with_letters_is_not_believed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
 
 
@@ -29,3 +30,16 @@ class UnknownNameError(UserError):
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         guess = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}."
         super().__init__(f"unknown {kind} {name!r}: {guess}{' ' + hint if hint else ''}")
+
+
+def check_reward(reward: float, env_id: str, step: int) -> None:
+    """A reward that is no number would end up in every weight.
+
+    Raises:
+        UserError: it is not finite.
+    """
+    if not math.isfinite(reward):
+        raise UserError(
+            f"{env_id!r} gave the reward {reward} in step {step} of an episode: mend the "
+            "environment, or wrap it so that every reward is finite; nothing was learned from it."
+        )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 import numpy as np
 
-from lvlm2p.envs.errors import UserError
+from lvlm2p.envs.errors import UserError, check_reward
 from lvlm2p.envs.make import make_env
 from lvlm2p.envs.registry import task_for
 from lvlm2p.envs.stepping import stepper_for
@@ -193,6 +193,7 @@ class VectorEnv:
     def _advance(self, i: int, action: int) -> tuple[float, bool, bool]:
         result = self._steppers[i].step(action)
         self._actions[i].append(action)
+        check_reward(result[0], self.env_id, len(self._actions[i]))
         self._returns[i] += result[0]
         return result
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lvlm2p.student.learn.losses import distillation_loss
+from lvlm2p.teachers.errors import RunError
 
 if TYPE_CHECKING:
     from lvlm2p.student.config import TrainConfig
@@ -26,10 +27,19 @@ def make_optimizer(policy: Policy, config: TrainConfig) -> torch.optim.Optimizer
 def gradient_step(
     loss: Tensor, policy: Policy, optimizer: torch.optim.Optimizer, max_norm: float
 ) -> None:
-    """One step down the gradient of ``loss``, scaled down to ``max_norm`` if it is longer."""
+    """One step down the gradient of ``loss``, scaled down to ``max_norm`` if it is longer.
+
+    Raises:
+        RunError: the gradient is not finite; the policy is left as it was.
+    """
     policy.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(policy.parameters(), max_norm)
+    norm = torch.nn.utils.clip_grad_norm_(policy.parameters(), max_norm)
+    if not norm.isfinite():
+        raise RunError(
+            f"training diverged: the loss is {loss.item():g} and its gradient {norm.item():g}. "
+            "The last checkpoint is as it was: look at the rewards, or lower --lr"
+        )
     optimizer.step()
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from lvlm2p.envs import Episode, Task, View, make_env, task_for, view_of
+from lvlm2p.envs.errors import check_reward
 from lvlm2p.teachers.evaluation import intervals
 from lvlm2p.teachers.evaluation.measures import choice
 from lvlm2p.teachers.evaluation.questions import Questioner, Tick
@@ -86,8 +87,9 @@ def _step(episode: _Playing, view: View, answer: Answer, how: How) -> None:
         name = str(episode.rng.choice(names, p=(choice(p) if how == "argmax" else p)[0]))
     action = view.task.action_named(name)
     _, reward, episode.terminated, episode.truncated, _ = episode.env.step(action.index)
-    episode.total_return += float(reward)
     episode.length += 1
+    check_reward(float(reward), str(episode.env.spec and episode.env.spec.id), episode.length)
+    episode.total_return += float(reward)
 
 
 def _summary(episodes: list[_Playing], task: Task) -> Acting:

@@ -37,7 +37,6 @@ def things_seen(state: Snapshot, naming: Naming) -> list[Thing]:
         (kind, state.cell(*place).color, place)
         for kind in (KEY, DOOR)
         for place in state.where(kind)
-        if place != (state.x, state.y)
     ]
     if state.carried[0]:
         found.append((*state.carried, None))

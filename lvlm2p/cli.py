@@ -54,7 +54,7 @@ def label(argv: Argv) -> None:
     config, json = parse("label", LabelConfig, argv, label.__doc__)
     from lvlm2p.teachers.labelling.run import label_states
 
-    result = label_states(config)
+    result = label_states(config, spare=True)
     show(result.as_json(), result.summary(), json)
     end(result.trouble())
 

@@ -23,7 +23,7 @@ class LabelConfig(TeacherOptions):
         "budget": BUDGET,
         "store": STORED,
         "run": (
-            *("out", "images", "engine", "ray_address", "workers", "worker_gpus"),
+            *("out", "overwrite", "images", "engine", "ray_address", "workers", "worker_gpus"),
             *("config", "json"),
         ),
     }
@@ -54,6 +54,10 @@ class LabelConfig(TeacherOptions):
 
     out: str = "labels.parquet"
     """The Parquet file to write; with a Ray engine a folder of them, local or s3://..."""
+
+    overwrite: bool = False
+    """Replace a file that holds answers which the new one would not: of another teacher, about
+    other states. Without it the command refuses before it asks."""
 
     images: bool = False
     """Write each state's picture into the file as well."""

@@ -25,8 +25,13 @@ BATCH = 2_048
 """States asked about at once: enough to keep every connection busy but for a short tail."""
 
 
-def label_states(config: LabelConfig) -> Labelled:
+def label_states(config: LabelConfig, *, spare: bool = False) -> Labelled:
     """Label the states that ``config`` names.
+
+    Args:
+        config: the command's options.
+        spare: refuse to replace a file with answers that the new one would lack, unless
+            ``config.overwrite``; the command line does.
 
     Raises:
         UserError: an option, a file or the store can't be used.
@@ -37,11 +42,16 @@ def label_states(config: LabelConfig) -> Labelled:
 
         return label_on_ray(config)
     from lvlm2p.teachers.labelset.paths import writable_file
+    from lvlm2p.teachers.labelset.replacement import check_replaceable
 
     out = writable_file(config.out)
     views = find_states(config)
     teacher = config.load_teacher(config.teacher)
     try:
+        if spare and not config.overwrite:
+            check_replaceable(
+                out, ((teacher.fingerprint_for(view.task), view.key) for view in views)
+            )
         return label_here(teacher, views, out, images=config.images)
     finally:
         teacher.close()

@@ -74,6 +74,9 @@ class ExportConfig(_Filtered):
     images: bool = False
     """With the picture of each state, as PNG (about 2 ms and 2 kB a row)."""
 
+    overwrite: bool = False
+    """Replace a file that holds answers which the new one would not. Without it: refused."""
+
     @field_validator("out", mode="before")
     @classmethod
     def _as_text(cls, value: object) -> object:
@@ -85,8 +88,13 @@ class ExportConfig(_Filtered):
 
         out = writable_file(self.out)
         from lvlm2p.teachers.labelset.exchange import export
+        from lvlm2p.teachers.labelset.replacement import check_replaceable
+        from lvlm2p.teachers.store.contents import entries
 
         with self._open() as store:
+            if not self.overwrite:
+                chosen = entries(store, self._filter())
+                check_replaceable(out, ((e.answer.fingerprint, e.view.key) for e in chosen))
             return export(store, out, self._filter(), self.images)
 
 

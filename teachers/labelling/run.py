@@ -30,7 +30,7 @@ def label_states(config: LabelConfig, *, spare: bool = False) -> Labelled:
 
     Args:
         config: the command's options.
-        spare: refuse to replace a file with answers that the new one would lack, unless
+        spare: refuse to replace a file that was named and has answers the new one lacks, unless
             ``config.overwrite``; the command line does.
 
     Raises:
@@ -48,7 +48,7 @@ def label_states(config: LabelConfig, *, spare: bool = False) -> Labelled:
     views = find_states(config)
     teacher = config.load_teacher(config.teacher)
     try:
-        if spare and not config.overwrite:
+        if spare and "out" in config.model_fields_set and not config.overwrite:
             check_replaceable(
                 out, ((teacher.fingerprint_for(view.task), view.key) for view in views)
             )

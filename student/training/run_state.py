@@ -115,6 +115,14 @@ class Run:
         state["sizes"] = metrics.sizes()
         checkpoint.save(self.config.run_dir / "checkpoint", tensors, state)
 
+    def close(self) -> None:
+        """Stop asking, close files and environments."""
+        if self.labels is not None:
+            self.labels.close()
+        if self.visited is not None:
+            self.visited.close()
+        self.env.close()
+
     def restore(self) -> None:
         """Come back to the last checkpoint, if there is one.
 

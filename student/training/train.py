@@ -79,39 +79,39 @@ def train(config: TrainConfig, teacher: Teacher | None = None) -> TrainResult:
     ):
         run = Run(config, teacher)
         bar.watch(run)
-        never_began = False
         try:
-            if config.resume:
-                run.restore()
-                if not run.frames:
-                    bar.say(f"{config.run_dir} has no checkpoint with frames in it: from the start")
-            metrics = Metrics(config.run_dir, run.sizes, run.frames)
-            try:
-                _train(run, metrics, bar, stop)
-                return _finish(run, stop)
-            except (Stopped, TeacherError) as error:
-                never_began = not (run.frames or config.resume or isinstance(error, Stopped))
-                if never_began:
-                    raise  # no key, say: once there is one, the same command must do
+            with closing(run):
+                return _whole(run, bar, stop)
+        except TeacherError:
+            if not (run.frames or config.resume):
+                # no key, say: once there is one, the same command must do
+                shutil.rmtree(config.run_dir, ignore_errors=True)
+            raise
+
+
+def _whole(run: Run, bar: Progress, stop: threading.Event) -> TrainResult:
+    """From the beginning or the last checkpoint to the result; what is interrupted is saved."""
+    config = run.config
+    if config.resume:
+        run.restore()
+        if not run.frames:
+            bar.say(f"{config.run_dir} has no checkpoint with frames in it: from the start")
+    with closing(Metrics(config.run_dir, run.sizes, run.frames)) as metrics:
+        try:
+            _train(run, metrics, bar, stop)
+            return _finish(run, stop)
+        except (Stopped, TeacherError) as error:
+            stopped = isinstance(error, Stopped)
+            if run.frames or config.resume or stopped:
                 run.save(metrics)
                 saved = shlex.quote(str(config.run_dir / "config.yaml"))
                 bar.say(
                     f"saved after {run.boundary['frames']:,} frames; go on with: "
                     f"lvlm2p train --config {saved} --resume"
                 )
-                if isinstance(error, Stopped):
-                    raise KeyboardInterrupt from None
-                raise
-            finally:
-                metrics.close()
-        finally:
-            if run.labels is not None:
-                run.labels.close()
-            if run.visited is not None:
-                run.visited.close()
-            run.env.close()
-            if never_began:
-                shutil.rmtree(config.run_dir, ignore_errors=True)
+            if stopped:
+                raise KeyboardInterrupt from None
+            raise
 
 
 def _train(run: Run, metrics: Metrics, bar: Progress, stop: threading.Event) -> None:

@@ -111,6 +111,18 @@ def reachable_states(env_id: str, **kwargs: Any) -> list[View]:
     return list(found.values())
 
 
+def is_quickly_listed(env_id: str) -> bool:
+    """Whether :func:`reachable_states` takes less than a second, be it to find that there are too
+    many: nobody need play to find them."""
+    task = task_for(env_id)
+    if not task.deterministic or task.observer is not None:
+        return False
+    env = make_env(env_id)
+    quickly = _is_minigrid(env)
+    env.close()
+    return quickly
+
+
 def _seeds_of_initial_states(env: gym.Env[Any, Any], env_id: str) -> list[int]:
     """A seed for every state that an episode starts in."""
     seeds: dict[tuple[str, str], int] = {}

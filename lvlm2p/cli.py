@@ -25,8 +25,10 @@ def train(argv: Argv) -> None:
 
     config, json = parse("train", TrainConfig, argv, train.__doc__)
     from lvlm2p.student import train as run  # after the help has been printed: this loads torch
+    from lvlm2p.teachers.spending import approval
 
-    result = run(config)
+    cheaper = ["--ask random:0.25"] if config.ask == "all" else []
+    result = run(config, approve=approval(config, cheaper))
     show(result.as_json(), result.summary(), json)
     end(result.trouble())
 
@@ -39,8 +41,10 @@ def evaluate(argv: Argv) -> None:
     from lvlm2p.teachers.evaluation import evaluate as run
     from lvlm2p.teachers.evaluation import write_report
     from lvlm2p.teachers.evaluation.report.terminal import summarise
+    from lvlm2p.teachers.spending import approval
 
-    report = run(config, partial(config.load_teacher, budget=config.new_budget()))
+    load = partial(config.load_teacher, budget=config.new_budget())
+    report = run(config, load, approve=approval(config, ["fewer --states, --episodes, --probes"]))
     if report.out is not None:
         write_report(report, report.out)
     show(report.as_json(), summarise(report.results), json)
@@ -53,8 +57,9 @@ def label(argv: Argv) -> None:
 
     config, json = parse("label", LabelConfig, argv, label.__doc__)
     from lvlm2p.teachers.labelling.run import label_states
+    from lvlm2p.teachers.spending import approval
 
-    result = label_states(config, spare=True)
+    result = label_states(config, approval(config, ["fewer --states"]), spare=True)
     show(result.as_json(), result.summary(), json)
     end(result.trouble())
 
@@ -112,9 +117,10 @@ def play(argv: Argv) -> None:
 
     config, json = parse("play", PlayConfig, argv, play.__doc__)
     from lvlm2p.student import play as run
+    from lvlm2p.teachers.spending import approval
 
     teacher = None if config.teacher == "none" else config.load_teacher(config.teacher)
-    result = run(config, teacher)
+    result = run(config, teacher, approval(config, ["fewer --episodes"]))
     show(result.as_json(), result.summary(), json)
 
 

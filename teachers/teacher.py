@@ -10,7 +10,7 @@ from __future__ import annotations
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -109,13 +109,56 @@ class CostEstimate:
     calls: int
     seconds: float | None = None
     usd: float | None = None
+    paid: bool = False
+    """Whether the model sends bills, be its price known or not."""
+    at_least: bool = False
+    """``usd`` is a lower bound: what the model thinks, unseen, before it answers is not in it."""
+    about: bool = False
+    """The number of states is a forecast."""
 
     def __str__(self) -> str:
         if not self.states:
             return "every answer is there already: nothing to ask"
+        about = "about " if self.about else ""
         time = "unknown" if self.seconds is None else _duration(self.seconds)
-        price = "unknown" if self.usd is None else f"${self.usd:,.2f}"
-        return f"{self.states:,} states to ask, {self.calls:,} calls, time {time}, price {price}"
+        return (
+            f"{about}{self.states:,} states to ask, {self.calls:,} calls, time {time}, "
+            f"price {self.price}"
+        )
+
+    @property
+    def price(self) -> str:
+        """In words: ``$1.20``, ``at least $1.20`` or ``unknown``."""
+        if self.usd is None:
+            return "unknown"
+        return f"{'at least ' if self.at_least and self.usd else ''}${self.usd:,.2f}"
+
+    def __add__(self, other: CostEstimate) -> CostEstimate:
+        """Both, one after the other."""
+        seconds = None
+        if self.seconds is not None and other.seconds is not None:
+            seconds = self.seconds + other.seconds
+        return CostEstimate(
+            self.states + other.states,
+            self.calls + other.calls,
+            seconds,
+            add_usd(self.usd, other.usd),
+            paid=self.paid or other.paid,
+            at_least=self.at_least or other.at_least,
+            about=self.about or other.about,
+        )
+
+    def scaled(self, states: int) -> CostEstimate:
+        """The same for so many states, about."""
+        times = states / self.states if self.states else 0.0
+        return replace(
+            self,
+            states=states,
+            calls=round(self.calls * times),
+            seconds=None if self.seconds is None else self.seconds * times,
+            usd=None if self.usd is None else self.usd * times,
+            about=True,
+        )
 
 
 def _duration(seconds: float) -> str:
@@ -189,6 +232,13 @@ class Teacher(ABC):
     def supports(self, task: Task) -> str | None:
         """Why this teacher can't advise on ``task``, in one sentence; None where it can."""
         return None
+
+    def check_ready(self) -> None:  # noqa: B027 (most have no key to look for)
+        """Find out, asking nobody, whether this teacher could be asked now.
+
+        Raises:
+            TeacherNotReadyError: it could not: a key is missing, say.
+        """
 
     def close(self) -> None:  # noqa: B027 (nothing to let go of is the usual case)
         """Let go of connections, threads and memory."""

@@ -22,7 +22,10 @@ LAYERS = (*PACKAGES, "aliases", "flags", "process", "cli", "__main__")
 ACTING = ("teachers/evaluation", "teachers/labelling")
 # What a student may know of teachers: the interface, never who answered; and helpers that are
 # about no teacher at all.
-INTERFACE = {"teachers.options", "teachers.errors", "teachers.label", "teachers.teacher"}
+INTERFACE = {
+    *("teachers.options", "teachers.errors", "teachers.label", "teachers.teacher"),
+    "teachers.spending",
+}
 PUBLIC = {"Answer", "Counts", "Failure", "Label", "Prefetcher", "Teacher"}
 HELPERS = {"teachers.progress", "teachers.files", "teachers.statistics", "teachers.integers"}
 # What a teacher may know of environments: never how to act in them.

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lvlm2p.student.playback.frame import Frame
     from lvlm2p.student.training.trained import Student
     from lvlm2p.teachers import Teacher
+    from lvlm2p.teachers.spending import Approve
 
 OTHER = "other"
 """All actions of the environment that the task does not name."""
@@ -96,8 +97,15 @@ class PlayResult:
         return f"{won} of {n} episodes of {self.env} succeed. {self.frames} pictures: {self.out}"
 
 
-def play(config: PlayConfig, teacher: Teacher | None = None) -> PlayResult:
+def play(
+    config: PlayConfig, teacher: Teacher | None = None, approve: Approve | None = None
+) -> PlayResult:
     """Draw greedy episodes of the student in ``config.run`` as an endless GIF.
+
+    Args:
+        config: which student, and what of it.
+        teacher: whose advice is shown beside the student's.
+        approve: raises, before the teacher is asked, where that would cost too much.
 
     Raises:
         RunError, CheckpointError: there is no student, or the GIF can't be written.
@@ -110,6 +118,12 @@ def play(config: PlayConfig, teacher: Teacher | None = None) -> PlayResult:
     student = load_student(config.run)
     if teacher is not None and (why := teacher.supports(task_for(student.env))) is not None:
         raise TeacherNotReadyError(why)
+    if teacher is not None and approve is not None:
+        from lvlm2p.teachers.spending import Expense
+
+        alone = [pair for n in range(config.episodes) for pair in watch(student, None, config, n)]
+        views = [frame.view for frame, ending in alone if ending is None]
+        approve([Expense(teacher, teacher.estimate(views))])
     shown = [pair for n in range(config.episodes) for pair in watch(student, teacher, config, n)]
     name = None if teacher is None else teacher.name
     images = draw_frames([frame for frame, _ in shown], student.env, name)

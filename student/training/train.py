@@ -25,6 +25,7 @@ from lvlm2p.student.training.evaluation import (
     evaluate,
     greedy,
 )
+from lvlm2p.student.training.forecast import announce
 from lvlm2p.student.training.metrics import Metrics
 from lvlm2p.student.training.process import imports_uncollected, interruptible, one_thread
 from lvlm2p.student.training.progress import Progress
@@ -38,6 +39,7 @@ from lvlm2p.teachers.files import write_atomically
 
 if TYPE_CHECKING:
     from lvlm2p.student.config import TrainConfig
+    from lvlm2p.teachers.spending import Approve
 
 TEACHER_EPISODES = 20
 """In which the teacher acts, to know what there is to catch up with."""
@@ -46,13 +48,17 @@ NEARLY = 0.01
 """A student whose return is this near to the teacher's, as a share of it, has caught up."""
 
 
-def train(config: TrainConfig, teacher: Teacher | None = None) -> TrainResult:
+def train(
+    config: TrainConfig, teacher: Teacher | None = None, approve: Approve | None = None
+) -> TrainResult:
     """Train a student as ``config`` says, with the advice of its teacher or without any.
 
     Ctrl-C saves a checkpoint, says how to go on, and raises KeyboardInterrupt.
 
     Args:
         teacher: who advises in place of the one that ``config`` names, which is loaded otherwise.
+
+        approve: raises where asking the teacher that ``config`` names would cost too much.
 
     Raises:
         ConfigError: ``config`` says none, and there is a ``teacher``; or its own can't be loaded.
@@ -61,9 +67,11 @@ def train(config: TrainConfig, teacher: Teacher | None = None) -> TrainResult:
     """
     if "run_dir" not in config.model_fields_set:
         with run_dir_named(config) as named:
-            return train(named, teacher)
+            return train(named, teacher, approve)
     if teacher is None and config.teacher != "none":
         with closing(config.load_own_teacher()) as own:
+            if approve is not None:
+                announce(config, own, approve)
             return train(config, own)
     if teacher is not None and config.teacher == "none":
         raise ConfigError("the configuration says --teacher none, and a teacher was given")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lvlm2p.envs import Task
 from lvlm2p.teachers.evaluation import measures
 from lvlm2p.teachers.evaluation.acting import act
 from lvlm2p.teachers.evaluation.findings import find
@@ -40,6 +41,11 @@ class EvalSpec:
     episodes: int
     probes: int
     seed: int
+
+    @property
+    def task(self) -> Task:
+        """The task of the environment."""
+        return self.cases[0].view.task
 
 
 @dataclass(frozen=True)

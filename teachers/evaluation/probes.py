@@ -39,13 +39,22 @@ def probe(
         tick: told of each answer.
     """
     blank = [_blank(view) for view in views if view.task.draw is not None]
-    images = [twin for view in views if (twin := _symmetric(view)) is not None]
+    images = _symmetric_twins(views)
     same = [_Twin(view, view, {name: name for name in view.task.action_names}) for view in views]
     return Probes(
         blank=_compare(questioner, questioner, blank, tick),
         symmetry=_compare(questioner, questioner, images, tick),
         repeat=None if again is None else _compare(questioner, again, same, tick),
     )
+
+
+def images_of(views: Sequence[View]) -> list[View]:
+    """What the symmetry probe asks about."""
+    return [twin.image for twin in _symmetric_twins(views)]
+
+
+def _symmetric_twins(views: Sequence[View]) -> list[_Twin]:
+    return [twin for view in views if (twin := _symmetric(view)) is not None]
 
 
 def _blank(view: View) -> _Twin:

@@ -20,6 +20,7 @@ from lvlm2p.teachers.evaluation.candidates import (
     nobody,
 )
 from lvlm2p.teachers.evaluation.config import EvaluateConfig
+from lvlm2p.teachers.evaluation.forecast import forecast
 from lvlm2p.teachers.evaluation.measures import same_choice, total_variation
 from lvlm2p.teachers.evaluation.measuring import EvalSpec, Measured, Progress, measure
 from lvlm2p.teachers.evaluation.report.report import Report
@@ -28,10 +29,16 @@ from lvlm2p.teachers.evaluation.states import Case, draw_states, load_states
 from lvlm2p.teachers.expert import ExpertTeacher, RandomTeacher
 from lvlm2p.teachers.label import Answer, Label, tool_version
 from lvlm2p.teachers.progress import Bar, asking, say
-from lvlm2p.teachers.teacher import Counts, Teacher
+from lvlm2p.teachers.spending import Approve, Expense
+from lvlm2p.teachers.teacher import CostEstimate, Counts, Teacher
 
 
-def evaluate(config: EvaluateConfig, load: Load, progress: Progress | None = None) -> Report:
+def evaluate(
+    config: EvaluateConfig,
+    load: Load,
+    progress: Progress | None = None,
+    approve: Approve | None = None,
+) -> Report:
     """Measure every teacher of ``config``; nothing is written.
 
     A teacher that can't be used (no key, a missing package, a wrong option, a task that it does
@@ -41,6 +48,7 @@ def evaluate(config: EvaluateConfig, load: Load, progress: Progress | None = Non
         config: what is measured.
         load: makes a teacher by name; ``config.load_teacher`` is one.
         progress: told how far it is; None: a bar on stderr.
+        approve: raises, before anybody is asked, where it would cost too much.
 
     Raises:
         UserError: an unknown name, an unusable state set or output folder.
@@ -52,7 +60,13 @@ def evaluate(config: EvaluateConfig, load: Load, progress: Progress | None = Non
     candidates = load_candidates(config.teacher, load, again=config.probes > 0)
     try:
         check_any_fits(candidates, {env: states[0].view.task for env, states in cases.items()})
-        found, baselines = _measure_all(config, candidates, cases, progress)
+        specs = [
+            EvalSpec(env_id, states, config.episodes, config.probes, config.seed)
+            for env_id, states in cases.items()
+        ]
+        if approve is not None and config.labels is None and not config.offline:
+            approve([expense for one in candidates for expense in _expenses(one, specs)])
+        found, baselines = _measure_all(candidates, specs, progress)
     except KeyboardInterrupt:
         asked = sum(teacher.counts.asked for one in candidates for teacher in one.loaded())
         say(
@@ -66,28 +80,54 @@ def evaluate(config: EvaluateConfig, load: Load, progress: Progress | None = Non
                 teacher.close()
     if not found:
         raise nobody(candidates)
-    results = Results(
+    lost = tuple(
+        Unusable(teacher=candidate.name, env=env, why=candidate.refused[env])
+        for env in cases
+        for candidate in candidates
+        if env in candidate.refused
+    )
+    return Report(_results(config, found, baselines, lost), cases, found, config.out)
+
+
+def _results(
+    config: EvaluateConfig,
+    found: dict[tuple[str, str], Measured],
+    baselines: Sequence[Evaluation],
+    unusable: tuple[Unusable, ...],
+) -> Results:
+    return Results(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         tool=tool_version(),
         seed=config.seed,
         results=tuple(measured.evaluation for measured in found.values()),
         baselines=tuple(baselines),
-        agreement=tuple(_agreements(list(cases), config.teacher, found)),
-        unusable=tuple(
-            Unusable(teacher=candidate.name, env=env, why=candidate.refused[env])
-            for env in cases
-            for candidate in candidates
-            if env in candidate.refused
-        ),
+        agreement=tuple(_agreements(config.env, config.teacher, found)),
+        unusable=unusable,
     )
-    return Report(results, cases, found, config.out)
+
+
+def _expenses(candidate: Candidate, specs: Sequence[EvalSpec]) -> list[Expense]:
+    """What a teacher will be asked in all environments; empty where it is known to be nothing."""
+    teacher = candidate.teacher
+    if teacher is None or teacher.instant:
+        return []
+    try:
+        fitting = [spec for spec in specs if candidate.fits(spec.env, spec.task)]
+        estimate = sum(
+            (forecast(candidate, spec) for spec in fitting), CostEstimate(0, 0, 0.0, 0.0)
+        )
+        expense = Expense(teacher, estimate)
+        if expense.billed:
+            teacher.check_ready()
+    except TeacherError as error:
+        candidate.trouble = error
+        return []
+    say(f"{teacher.name}: {estimate}")
+    return [expense]
 
 
 def _measure_all(
-    config: EvaluateConfig,
-    candidates: Sequence[Candidate],
-    cases: dict[str, list[Case]],
-    progress: Progress | None,
+    candidates: Sequence[Candidate], specs: Sequence[EvalSpec], progress: Progress | None
 ) -> tuple[dict[tuple[str, str], Measured], list[Evaluation]]:
     """What was measured by (environment, teacher), and the baselines."""
     baselines: list[Evaluation] = []
@@ -95,18 +135,17 @@ def _measure_all(
     asked = [teacher for candidate in candidates for teacher in candidate.loaded()]
     with Bar(live=lambda: _progress(asked)) as bar:
         tell = progress or bar.restart
-        for env_id, states in cases.items():
-            spec = EvalSpec(env_id, states, config.episodes, config.probes, config.seed)
+        for spec in specs:
             expert, uniform = _baselines(spec)
             baselines += [row for row in (expert, uniform) if row is not None]
             for one in candidates:
-                if not one.fits(env_id, states[0].view.task) or one.teacher is None:
+                if not one.fits(spec.env, spec.task) or one.teacher is None:
                     continue
                 try:
                     measured = measure(one.teacher, one.again, spec, uniform, progress=tell)
-                    found[env_id, one.name] = measured
+                    found[spec.env, one.name] = measured
                 except TeacherError as error:
-                    one.fail(env_id, error)
+                    one.fail(spec.env, error)
     return found, baselines
 
 

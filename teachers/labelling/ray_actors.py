@@ -39,6 +39,7 @@ from lvlm2p.teachers.labelling.batches import (
 from lvlm2p.teachers.labelling.config import LabelConfig, Labelled
 from lvlm2p.teachers.labelling.states import STATE_COLUMNS, find_states, row_of, views_of
 from lvlm2p.teachers.progress import Bar, asking, say
+from lvlm2p.teachers.spending import Approve, Expense
 from lvlm2p.teachers.teacher import Counts, Teacher
 
 if TYPE_CHECKING:
@@ -50,12 +51,15 @@ BATCH = 256
 ACTOR_CPUS = 0.5
 """An actor mostly waits. With whole CPUs two actors leave none for reading, and the job hangs."""
 
+ESTIMATED_FROM = 500
+"""States from which the price of all is estimated."""
+
 SLICE = 20_000
 """ray-vllm: states whose rounds are done before the next states' begin; each round starts the
 engines, and what is not finished when the job dies is asked again."""
 
 
-def label_on_ray(config: LabelConfig) -> Labelled:
+def label_on_ray(config: LabelConfig, approve: Approve | None = None) -> Labelled:
     """Label the states that ``config`` names on a Ray cluster; ``config.out`` becomes a folder.
 
     Raises:
@@ -72,6 +76,8 @@ def label_on_ray(config: LabelConfig) -> Labelled:
         states = _states(config, data)
         total = states.count()
         say(f"{config.teacher}: {total:,} states, {len(done):,} of them in {config.out} already")
+        if approve is not None and config.engine == "ray":
+            _check_spending(config, states, total, len(done), approve)
         work = _with_vllm if config.engine == "ray-vllm" else _with_actors
         counts, errors = work(config, states, total, parts)
     if errors:
@@ -80,6 +86,21 @@ def label_on_ray(config: LabelConfig) -> Labelled:
     if counts.asked and counts.failed == counts.asked + counts.cached and not done:
         raise TeacherError(f"not one state could be labelled; the failures are in {config.out}")
     return Labelled(config.out, rows, counts, time.monotonic() - began)
+
+
+def _check_spending(
+    config: LabelConfig, states: Any, total: int, done: int, approve: Approve
+) -> None:
+    """The estimate, from the first states: those of a cloud's folder are not all read here."""
+    teacher = config.load_teacher(config.teacher)
+    try:
+        estimate = teacher.estimate(views_of(states.take(ESTIMATED_FROM)))
+        if total > ESTIMATED_FROM:
+            estimate = estimate.scaled(round(estimate.states * (total - done) / ESTIMATED_FROM))
+        say(f"{teacher.name}: {estimate}")
+        approve([Expense(teacher, estimate)])
+    finally:
+        teacher.close()
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from lvlm2p.teachers.label import Answer, Entry, Failure
 from lvlm2p.teachers.labelling.config import LabelConfig, Labelled
 from lvlm2p.teachers.labelling.states import find_states
 from lvlm2p.teachers.progress import Bar, asking, say
+from lvlm2p.teachers.spending import Approve, Expense
 from lvlm2p.teachers.teacher import Teacher, checked_answers
 
 if TYPE_CHECKING:
@@ -25,11 +26,14 @@ BATCH = 2_048
 """States asked about at once: enough to keep every connection busy but for a short tail."""
 
 
-def label_states(config: LabelConfig, *, spare: bool = False) -> Labelled:
+def label_states(
+    config: LabelConfig, approve: Approve | None = None, *, spare: bool = False
+) -> Labelled:
     """Label the states that ``config`` names.
 
     Args:
         config: the command's options.
+        approve: raises, before anybody is asked, where it would cost too much.
         spare: refuse to replace a file that was named and has answers the new one lacks, unless
             ``config.overwrite``; the command line does.
 
@@ -40,7 +44,7 @@ def label_states(config: LabelConfig, *, spare: bool = False) -> Labelled:
     if config.engine != "local":
         from lvlm2p.teachers.labelling.ray_actors import label_on_ray
 
-        return label_on_ray(config)
+        return label_on_ray(config, approve)
     from lvlm2p.teachers.labelset.paths import writable_file
     from lvlm2p.teachers.labelset.replacement import check_replaceable
 
@@ -52,13 +56,17 @@ def label_states(config: LabelConfig, *, spare: bool = False) -> Labelled:
             check_replaceable(
                 out, ((teacher.fingerprint_for(view.task), view.key) for view in views)
             )
-        return label_here(teacher, views, out, images=config.images)
+        return label_here(teacher, views, out, config.images, approve)
     finally:
         teacher.close()
 
 
 def label_here(
-    teacher: Teacher, views: Sequence[View], out: Path, images: bool = False
+    teacher: Teacher,
+    views: Sequence[View],
+    out: Path,
+    images: bool = False,
+    approve: Approve | None = None,
 ) -> Labelled:
     """Label ``views`` in this process, and write them in their order."""
     from lvlm2p.teachers.labelset.parquet import write_labels
@@ -67,7 +75,10 @@ def label_here(
         reason = teacher.supports(task)
         if reason is not None:
             raise ConfigError(reason)
-    say(f"{teacher.name}: {len(views):,} states; {teacher.estimate(views)}")
+    estimate = teacher.estimate(views)
+    say(f"{teacher.name}: {len(views):,} states; {estimate}")
+    if approve is not None:
+        approve([Expense(teacher, estimate)])
     began = time.monotonic()
     failures: list[Failure] = []
     counts = teacher.counts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -42,6 +43,8 @@ class ChatOptions(PromptedOptions):
     """Whether an API key may be sent to another machine over plain http."""
     key_file: Path | None = None
     """File with API keys, one a line; None: the environment variable."""
+    image_detail: Literal["low", "high"] | None = None
+    """How closely the model looks at pictures, and what they cost (OpenAI); None: its default."""
     reasoning_effort: str | None = None
     """How much the model may think before it answers; None: its default."""
     timeout: float = Field(default=120.0, gt=0)

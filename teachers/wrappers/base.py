@@ -57,6 +57,10 @@ class TeacherWrapper(Teacher):
         """What the inner teacher says."""
         return self.inner.supports(task)
 
+    def check_ready(self) -> None:
+        """What the inner teacher says."""
+        self.inner.check_ready()
+
     def close(self) -> None:
         """Close the inner teacher."""
         self.inner.close()

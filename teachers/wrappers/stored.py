@@ -68,7 +68,7 @@ class StoredTeacher(TeacherWrapper):
 
     def estimate(self, views: Sequence[View]) -> CostEstimate:
         """What the inner teacher says of the states that are not stored. What its earlier labels
-        took in time counts for more than what it thinks; their cost, where it can't say."""
+        took in time and cost counts for more than what it thinks."""
         todo = {self._name(view): view for view in views}
         for part in chunks(list(todo), ESTIMATED):
             for name in self._look_up({name: todo[name] for name in part}):
@@ -82,8 +82,8 @@ class StoredTeacher(TeacherWrapper):
         if latency is not None:
             side_by_side = min(self.inner.at_a_time, len(todo))
             estimate = replace(estimate, seconds=latency * len(todo) / side_by_side)
-        if estimate.usd is None and cost is not None:
-            estimate = replace(estimate, usd=cost * len(todo))
+        if cost is not None:
+            estimate = replace(estimate, usd=cost * len(todo), at_least=False)
         return estimate
 
     def ask(self, views: Sequence[View]) -> Iterator[tuple[int, Answer]]:

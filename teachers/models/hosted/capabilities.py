@@ -29,6 +29,7 @@ class Capabilities:
         logprobs: whether it returns the alternatives of a token; ``logprobs_extra`` is what must be
             sent along to get them.
         schema: whether it takes ``response_format``.
+        image_detail: whether it takes one.
         reasons: whether it may think, at the expense of ``max_tokens``, before it answers.
         cache: "marks": the end of the common prefix must be marked; "key": routed by a cache key;
             "auto": nothing to do.
@@ -40,6 +41,7 @@ class Capabilities:
     logprobs: bool = False
     logprobs_extra: Mapping[str, Any] = field(default_factory=dict)
     schema: bool = True
+    image_detail: bool = False
     reasons: bool = False
     cache: Literal["marks", "key", "auto"] = "auto"
     max_tokens: int = 4096
@@ -52,7 +54,7 @@ class Capabilities:
 
 
 _NO_REASONING = {"reasoning_effort": "none"}
-_OPENAI = Capabilities(cache="key")
+_OPENAI = Capabilities(cache="key", image_detail=True)
 
 FAMILIES: tuple[tuple[str, Capabilities], ...] = (
     (r"hosted_vllm/", Capabilities(paid=False, logprobs=True, max_tokens=512)),
@@ -63,7 +65,7 @@ FAMILIES: tuple[tuple[str, Capabilities], ...] = (
         r"openai/gpt-(5\.\d|6)",
         replace(_OPENAI, temperature=False, logprobs=True, logprobs_extra=_NO_REASONING),
     ),
-    (r"openai/", replace(_OPENAI, logprobs=True, cache="auto")),
+    (r"openai/", Capabilities(logprobs=True)),
     (r"anthropic/", Capabilities(cache="marks")),
     (
         r"gemini/",

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from lvlm2p.prompts import Message
 from lvlm2p.teachers.label import FailureKind
 from lvlm2p.teachers.models.hosted import addresses, outcomes, wire
 from lvlm2p.teachers.models.hosted.api_keys import scrub
@@ -68,6 +69,7 @@ class Client:
     timeout: float
     insecure: bool = False
     keys: Sequence[str] = field(default=(), repr=False)
+    image_detail: str | None = None
 
     async def call(self, request: Request, key: str | None) -> Reply:
         """Send ``request`` once.
@@ -103,7 +105,7 @@ class Client:
         able = self.capabilities
         arguments: dict[str, Any] = {
             "model": self.model,
-            "messages": request.messages,
+            "messages": looked_at(request.messages, self.image_detail),
             "max_tokens": self.max_tokens,
             "timeout": self.timeout,
             "num_retries": 0,
@@ -257,6 +259,24 @@ def import_litellm() -> Any:
     for logger in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
         logging.getLogger(logger).setLevel(logging.ERROR)
     return litellm
+
+
+def looked_at(messages: list[Message], detail: str | None) -> list[Message]:
+    """``messages`` with how closely their pictures are to be looked at; None: as they are."""
+    if detail is None:
+        return messages
+    return [
+        message
+        if isinstance(message["content"], str)
+        else {**message, "content": [_detailed(part, detail) for part in message["content"]]}
+        for message in messages
+    ]
+
+
+def _detailed(part: dict[str, Any], detail: str) -> dict[str, Any]:
+    if part["type"] != "image_url":
+        return part
+    return {**part, "image_url": {**part["image_url"], "detail": detail}}
 
 
 def register_free(model: str) -> None:

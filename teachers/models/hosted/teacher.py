@@ -126,6 +126,11 @@ class ChatTeacher(PromptedTeacher):
             raise ConfigError(
                 f"teacher {self.name!r}: {self.model} takes no temperature: leave it out"
             )
+        if options.image_detail is not None and not able.image_detail:
+            raise ConfigError(
+                f"teacher {self.name!r}: {self.model} takes no image_detail, which is OpenAI's: "
+                "leave it out"
+            )
         budget = self.context.budget
         in_dollars = budget is not None and budget.usd is not None
         if in_dollars and able.paid and not price_entry(self.model).get("input_cost_per_token"):
@@ -142,10 +147,11 @@ class ChatTeacher(PromptedTeacher):
         itself what it serves, and its labels are worth as much from another port or machine.
         """
         named = self.url if not self.provider.local else None
-        reports = self.elicitation.reports
+        reports, detail = self.elicitation.reports, self.options.image_detail
         return {
             **super().facts(),
             **({} if reports is None else {"reports": reports}),
+            **({} if detail is None else {"image_detail": detail}),
             "model": self.model,
             "endpoint": named and addresses.public(named),
             "temperature": self.temperature,
@@ -169,13 +175,22 @@ class ChatTeacher(PromptedTeacher):
         """Counted from the prompt and the provider's price list."""
         if not self.capabilities.paid:
             return 0.0
-        each = price_of_1000(self.model, *self.wording, *self._asked)
+        each = price_of_1000(self.model, *self._asked)
         return None if each is None else labels * each / 1000
 
     @property
-    def _asked(self) -> tuple[AnswerFormat, int]:
-        """The last question, and how often it is asked for a label."""
-        return self.elicitation.answer_format, self.elicitation.calls
+    def _asked(self) -> tuple[str, int | None, AnswerFormat, int, str | None]:
+        """The prompt, its examples, the last question, how often it is asked for a label, and how
+        closely to look."""
+        elicitation = self.elicitation
+        asked = elicitation.answer_format, elicitation.calls
+        return *self.wording, *asked, self.options.image_detail
+
+    @property
+    def _thinks(self) -> bool:
+        """Whether the model may think before it answers, in tokens that nobody can foresee."""
+        quiet = self.options.reasoning_effort in ("none", "disable")
+        return self.capabilities.reasons and not quiet
 
     @property
     def at_a_time(self) -> int:
@@ -194,15 +209,20 @@ class ChatTeacher(PromptedTeacher):
         estimate, options = super().estimate(views), self.options
         if not estimate.calls or not self.capabilities.paid:
             return estimate
-        sent, said = tokens_of_label(self.model, *self.wording, *self._asked)
+        estimate = replace(estimate, paid=True, at_least=self._thinks)
+        sent, said = tokens_of_label(self.model, *self._asked)
         each = FIRST_TOKEN_S * estimate.calls / estimate.states + said / TOKENS_PER_S
         seconds = max(each, each * estimate.states / options.concurrency)
         if options.requests_per_minute is not None:
             seconds = max(seconds, 60 * estimate.calls / options.requests_per_minute)
         if options.tokens_per_minute is not None:
-            tokens = estimate.states * (sent + said)
+            tokens = estimate.states * ((sent or 0) + said)
             seconds = max(seconds, 60 * tokens / options.tokens_per_minute)
         return replace(estimate, seconds=seconds)
+
+    def check_ready(self) -> None:
+        """See :class:`Teacher`: whether there is a key."""
+        find_keys(self.name, self.provider, self.options.key_file, self.url)
 
     def ask(self, views: Sequence[View]) -> Iterator[tuple[int, Answer]]:
         """See :class:`Teacher`.
@@ -239,6 +259,7 @@ class ChatTeacher(PromptedTeacher):
             timeout=options.timeout,
             insecure=options.insecure,
             keys=tuple(key for key in keys if key is not None),
+            image_detail=options.image_detail,
         )
         limiter = ConcurrencyLimiter(
             keys, options.concurrency, options.requests_per_minute, options.tokens_per_minute

@@ -243,10 +243,11 @@ def test_capabilities(model: str, temperature: bool, logprobs: bool, cache: str)
 
 def test_the_price_is_counted_from_the_prompt() -> None:
     none, four = (tokens_of_label("openai/gpt-4.1-mini", "two-turn", n, STATED)[0] for n in (0, 4))
-    assert 500 < none < four < 10_000
+    assert none is not None and four is not None and 500 < none < four < 10_000
     one_turn = tokens_of_label("openai/gpt-4.1-mini", "direct", 4, STATED)[0]
-    assert one_turn < 0.7 * four
+    assert one_turn is not None and one_turn < 0.7 * four
     sent, said = tokens_of_label("openai/gpt-4.1-mini", "two-turn", 4, STATED)
+    assert sent == four
     price = price_of_1000("openai/gpt-4.1-mini", shots=4)
     assert price == pytest.approx(1000 * (sent * 0.4 + said * 1.6) / 1e6)
     assert price_of_1000("openai/unheard-of") is None

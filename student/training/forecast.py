@@ -1,0 +1,119 @@
+"""How many questions a run will ask, from a short play: before any is paid for.
+
+The states that a short play finds are counted, after half of it and after all of it; how their
+number has grown says how it will go on. A learning student meets other states than that play does,
+so this is right to a factor of about two.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lvlm2p.envs import UserError, VectorEnv, task_for
+from lvlm2p.envs.sampling import is_quickly_listed, reachable_states
+from lvlm2p.student.learn.ask import parse_ask
+from lvlm2p.teachers.progress import say
+from lvlm2p.teachers.spending import Expense
+
+if TYPE_CHECKING:
+    from lvlm2p.envs import View
+    from lvlm2p.student.config import TrainConfig
+    from lvlm2p.teachers import Teacher
+    from lvlm2p.teachers.spending import Approve
+    from lvlm2p.teachers.teacher import CostEstimate
+
+PLAYED = 2_000
+"""Frames of the play: a fraction of a second."""
+
+SKILLED = 4
+"""Of so many environments one is played by the planner, where there is one: a student that has
+learned something meets more different states than one that knows nothing."""
+
+
+def announce(config: TrainConfig, teacher: Teacher, approve: Approve) -> None:
+    """Say what ``teacher`` will be asked, and have it approved; nothing of the sort where nobody is
+    asked, or where a run goes on that was approved when it began."""
+    nobody = teacher.instant or config.offline or config.labels is not None
+    if nobody or _goes_on(config) or teacher.supports(task_for(config.env)) is not None:
+        return
+    expense = Expense(teacher, forecast(config, teacher))
+    if expense.billed:
+        teacher.check_ready()  # without its key the price does not matter
+    say(f"{teacher.name}: {expense.estimate}")
+    approve([expense])
+
+
+def _goes_on(config: TrainConfig) -> bool:
+    """Whether the run is resumed, for no more frames than it was begun with."""
+    import yaml
+
+    if not config.resume:
+        return False
+    try:
+        before = yaml.safe_load((config.run_dir / "config.yaml").read_text(encoding="utf-8"))
+        return config.frames <= int(before["frames"])
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        return False
+
+
+def forecast(config: TrainConfig, teacher: Teacher) -> CostEstimate:
+    """What ``teacher`` will be asked in the run that ``config`` names. What is stored does not
+    count, and of states that are the same by symmetry one does."""
+    views = played(config)
+    half = teacher.estimate(views[: len(views) // 2]).states
+    estimate = teacher.estimate(views)
+    new = grown(half, estimate.states, config.frames / len(views))
+    if new > estimate.states and estimate.paid and is_quickly_listed(config.env):
+        new = min(new, _all_there_are(config.env, teacher, new))
+    return estimate.scaled(asked_about(config.ask, new))
+
+
+def played(config: TrainConfig) -> list[View]:
+    """Every state of a short play, mostly by random actions, in order."""
+    env = VectorEnv(config.env, config.n_envs, config.seed)
+    rng = np.random.default_rng(config.seed)
+    views: list[View] = []
+    env.reset()
+    while len(views) < min(PLAYED, config.frames):
+        seen = env.views()
+        views += seen
+        skilled = [
+            i % SKILLED == 1 and view.task.planner is not None for i, view in enumerate(seen)
+        ]
+        env.step([_action(view, rng, *best) for view, *best in zip(seen, skilled, strict=True)])
+    env.close()
+    return views[: min(PLAYED, config.frames)]
+
+
+def _action(view: View, rng: np.random.Generator, skilled: bool) -> int:
+    task = view.task
+    names = sorted(task.plan(view).actions) if skilled else task.action_names
+    return int(task.action_named(names[rng.integers(len(names))]).index)
+
+
+def grown(half: int, whole: int, times: float) -> int:
+    """Distinct states in ``times`` as many frames as those in which ``whole`` were found, ``half``
+    of the frames having given ``half``: their number grows by a power of the frames."""
+    if times <= 1 or not half or whole <= half:
+        return whole
+    power = min(1.0, math.log2(whole / half))
+    return round(whole * math.pow(times, power))
+
+
+def _all_there_are(env_id: str, teacher: Teacher, otherwise: int) -> int:
+    """Questions about every state of a small task."""
+    try:
+        return teacher.estimate(reachable_states(env_id)).states
+    except UserError:  # it moves by itself, or has too many
+        return otherwise
+
+
+def asked_about(rule: str, new: int) -> int:
+    """Of so many new states, those that ``--ask`` chooses."""
+    kind, amount = parse_ask(rule)
+    if kind == "budget":
+        return min(new, int(amount))
+    return math.ceil(new * amount)

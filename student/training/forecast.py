@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 PLAYED = 2_000
 """Frames of the play: a fraction of a second."""
 
-SKILLED = 4
+SKILLED = 2
 """Of so many environments one is played by the planner, where there is one: a student that has
 learned something meets more different states than one that knows nothing."""
 

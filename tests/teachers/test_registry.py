@@ -93,7 +93,7 @@ def test_everybody_is_listed_with_what_is_missing() -> None:
 def test_what_is_no_model_server_is_listed_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
     with no_http() as port:
         monkeypatch.setattr(
-            "lvlm2p.teachers.models.hosted.status.LOCAL_SERVER", f"http://127.0.0.1:{port}/v1"
+            "lvlm2p.teachers.models.hosted.teacher.LOCAL_SERVER", f"http://127.0.0.1:{port}/v1"
         )
         (row,) = (row for row in available() if row.name == "qwen-vl-local")
     assert not row.ready and row.note.startswith("no model server answers at")

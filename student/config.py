@@ -140,7 +140,7 @@ class TrainConfig(TeacherOptions):
     """How many frames the fall takes."""
 
     kl_floor: float = Field(default=0.2, ge=0, le=1)
-    """The share of --kl-coef below which the weight never falls; 0: the teacher falls silent."""
+    """The share of --kl-coef below which the weight never falls; 0: distillation ends."""
 
     kl_target: Literal["soft", "sharpened", "argmax"] = "argmax"
     """What is distilled: the label as it is, its third power renormalised, or its best action."""

@@ -117,7 +117,7 @@ def greedy(policy: Policy, encoder: Encoder) -> Act:
 
 
 class Advised:
-    """The teacher alone, always taking its best action; where it fails, one of the task's by lot.
+    """The teacher alone, always taking its best action; where it fails, a uniformly random one.
 
     Attributes:
         asked, failed: answers so far, and how many were of no use.

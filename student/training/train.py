@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from lvlm2p.teachers.spending import Approve
 
 TEACHER_EPISODES = 20
-"""In which the teacher acts, to know what there is to catch up with."""
+"""In which the teacher acts, to know its return for --kl-schedule caught-up."""
 
 NEARLY = 0.01
 """A student whose return is this near to the teacher's, as a share of it, has caught up."""
@@ -239,7 +239,7 @@ def _measure_teacher(run: Run, bar: Progress, stop: threading.Event) -> None:
     if policy.failed > 0.1 * policy.asked:
         bar.say(
             f"{policy.failed} of the {policy.asked} states in which the teacher was measured have "
-            f"no label ({policy.why}), so nobody knows what there is to catch up with: "
+            f"no label ({policy.why}), so the teacher's return is unknown: "
             "lambda stays constant"
         )
         run.teacher_return = float("inf")

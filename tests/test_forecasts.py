@@ -137,7 +137,8 @@ COMMANDS = {
     "train": ("train", "--env", DOOR, "--frames", "16", "--n-envs", "2", "--n-steps", "8",
               "--final-episodes", "1", "--eval-every", "0", "--kl-schedule", "constant",
               "--kl-minibatches", "1"),
-    "evaluate": ("evaluate", "--env", DOOR, "--states", "3", "--episodes", "0", "--probes", "0"),
+    "evaluate": ("evaluate", "--env", DOOR, "--states", "3", "--episodes", "0", "--probes", "0",
+                 "--out", "report"),
     "label": ("label", "--env", DOOR, "--states", "3", "--out", "a.parquet"),
 }  # fmt: skip
 
@@ -158,7 +159,8 @@ def test_without_a_terminal_a_limit_or_a_yes_is_needed(
         assert way in sentence
     assert ("--ask random:0.25" in sentence) == (command == "train")
     assert script.requests == [] and captured.out == ""
-    assert not (tmp_path / "runs").exists() and not (tmp_path / "a.parquet").exists()
+    left = {"runs", "a.parquet", "report"}
+    assert not left & {path.name for path in tmp_path.iterdir()}
     assert run(*argv, "--budget-calls", "2") == 0
     assert len(script.requests) == 2
     capsys.readouterr()

@@ -90,7 +90,7 @@ def played(config: TrainConfig) -> list[View]:
 
 def _action(view: View, rng: np.random.Generator, skilled: bool) -> int:
     task = view.task
-    names = sorted(task.plan(view).actions) if skilled else task.action_names
+    names = (sorted(task.plan(view).actions) if skilled else []) or task.action_names
     return int(task.action_named(names[rng.integers(len(names))]).index)
 
 

@@ -54,7 +54,8 @@ def _visited(spec: EvalSpec, number: int, skilled: bool) -> Sequence[View]:
     while not over:
         view = view_of(env)
         seen.setdefault(view.key, view)
-        names = sorted(view.task.plan(view).actions) if skilled else view.task.action_names
+        best = sorted(view.task.plan(view).actions) if skilled else []
+        names = best or view.task.action_names
         action = view.task.action_named(names[rng.integers(len(names))])
         _, _, terminated, truncated, _ = env.step(action.index)
         over = terminated or truncated

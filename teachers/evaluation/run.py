@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import combinations
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from lvlm2p.envs import Task, UserError, View, covered_ids, task_for
-from lvlm2p.teachers.errors import ConfigError, RunError, TeacherError
+from lvlm2p.teachers.errors import ConfigError, Lvlm2pError, RunError, TeacherError
 from lvlm2p.teachers.evaluation import intervals
 from lvlm2p.teachers.evaluation.candidates import (
     Candidate,
@@ -59,13 +60,16 @@ def evaluate(
     cases = _cases(config)
     candidates = load_candidates(config.teacher, load, again=config.probes > 0)
     try:
-        check_any_fits(candidates, {env: states[0].view.task for env, states in cases.items()})
+        tasks = {env: states[0].view.task for env, states in cases.items()}
+        check_any_fits(candidates, tasks)
         specs = [
             EvalSpec(env_id, states, config.episodes, config.probes, config.seed)
             for env_id, states in cases.items()
         ]
         if approve is not None and config.labels is None and not config.offline:
-            approve([expense for one in candidates for expense in _expenses(one, specs)])
+            expenses = [expense for one in candidates for expense in _expenses(one, specs)]
+            check_any_fits(candidates, tasks)
+            _have_approved(expenses, approve, config.out)
         found, baselines = _measure_all(candidates, specs, progress)
     except KeyboardInterrupt:
         asked = sum(teacher.counts.asked for one in candidates for teacher in one.loaded())
@@ -124,6 +128,17 @@ def _expenses(candidate: Candidate, specs: Sequence[EvalSpec]) -> list[Expense]:
         return []
     say(f"{teacher.name}: {estimate}")
     return [expense]
+
+
+def _have_approved(expenses: Sequence[Expense], approve: Approve, out: Path | None) -> None:
+    """``approve`` them; where it refuses, the folder that was made for the report goes again."""
+    try:
+        approve(expenses)
+    except Lvlm2pError:
+        if out is not None:
+            with suppress(OSError):  # it is not empty
+                out.rmdir()
+        raise
 
 
 def _measure_all(

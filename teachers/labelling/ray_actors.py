@@ -96,7 +96,9 @@ def _check_spending(
     try:
         estimate = teacher.estimate(views_of(states.take(ESTIMATED_FROM)))
         if total > ESTIMATED_FROM:
-            estimate = estimate.scaled(round(estimate.states * (total - done) / ESTIMATED_FROM))
+            estimate = estimate.scaled(
+                max(0, round(estimate.states * (total - done) / ESTIMATED_FROM))
+            )
         say(f"{teacher.name}: {estimate}")
         approve([Expense(teacher, estimate)])
     finally:

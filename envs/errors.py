@@ -6,6 +6,9 @@ import difflib
 import math
 from collections.abc import Iterable
 
+LONGEST_NAME = 100
+"""Characters of an unknown name that its sentence quotes."""
+
 
 class Lvlm2pError(Exception):
     """Anything this project raises on purpose: its text is one sentence written for people.
@@ -27,9 +30,10 @@ class UnknownNameError(UserError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         known = sorted(known)
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        near = difflib.get_close_matches(name[: 2 * LONGEST_NAME], known, n=1, cutoff=0.5)
         guess = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}."
-        super().__init__(f"unknown {kind} {name!r}: {guess}{' ' + hint if hint else ''}")
+        said = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
+        super().__init__(f"unknown {kind} {said!r}: {guess}{' ' + hint if hint else ''}")
 
 
 def check_reward(reward: float, env_id: str, step: int) -> None:

@@ -6,6 +6,7 @@ with left and right exchanged where the picture was mirrored.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -108,9 +109,14 @@ def room_size(state: Snapshot) -> tuple[int, int]:
 def turned(state: Snapshot, turn: GridSymmetry) -> Snapshot:
     """The state with its room turned or mirrored; the grid around it stays.
 
-    A room can be transposed only where the grid has space for it.
+    Raises:
+        UserError: a room can be transposed only where the grid has space for it, and only a room
+            with the agent in it can be turned at all.
     """
     width, height = room_size(state)
+    inside = state.x < width and state.y < height
+    if not inside or (turn.transpose and (height > state.width or width > state.height)):
+        raise UserError("this view's room can't be turned: the agent or the grid does not fit it.")
     order = _order(state.width, state.height, width, height, turn)
     cells = state.cells + EMPTY_CELL
     x, y = turn.place(state.x, state.y, width, height)
@@ -165,11 +171,13 @@ def mirror(view: View) -> tuple[View, dict[str, str]]:
 def facing_right(state: Snapshot) -> Sequence[tuple[Snapshot, GridSymmetry]]:
     """The images in which the agent faces right: two of the eight that a square grid allows.
 
-    All symmetric states have the same two, so the lesser of them can stand for all.
+    All symmetric states have the same two, so the lesser of them can stand for all. There is none
+    where the room can't be turned.
     """
-    return [
-        (turned(state, turn), turn)
-        for turn in TURNS
-        if turn.direction(state.direction) == 0
-        and (state.width == state.height or not turn.transpose)
-    ]
+    found = []
+    for turn in TURNS:
+        square = state.width == state.height
+        if turn.direction(state.direction) == 0 and (square or not turn.transpose):
+            with contextlib.suppress(UserError):
+                found.append((turned(state, turn), turn))
+    return found

@@ -7,7 +7,6 @@ step, so it holds four references: the key is hashed and the picture drawn when 
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import io
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from lvlm2p.envs.deprecated import accept_old_keywords
 from lvlm2p.envs.errors import UnknownNameError, UserError
+from lvlm2p.envs.saved import parts_of_view
 
 if TYPE_CHECKING:
     import gymnasium as gym
@@ -150,21 +150,13 @@ class View:
 
         Raises:
             UnknownNameError: nobody has registered its task.
-            UserError: the data are not a view's.
+            UserError: the data are not a view's, or its state is none of its task's.
         """
-        try:
-            name, mission, carrying = data["task"], data["mission"], data["carrying"]
-            state = base64.b64decode(data["state"], validate=True)
-        except (KeyError, TypeError, ValueError, binascii.Error) as error:
-            raise UserError(
-                "this is not a saved view: it needs task, state (base64), mission and carrying; "
-                f"{type(error).__name__}: {error}"
-            ) from error
-        if not isinstance(name, str) or not isinstance(mission, str):
-            raise UserError("this is not a saved view: task and mission must be strings.")
-        if carrying is not None and not isinstance(carrying, str):
-            raise UserError("this is not a saved view: carrying must be a string or null.")
-        return cls(cls.find_task(name), state, mission, carrying, data.get("blank") is True)
+        task, state, mission, carrying, blank = parts_of_view(data)
+        view = cls(cls.find_task(task), state, mission, carrying, blank)
+        if view.task.check_state is not None:
+            view.task.check_state(state)
+        return view
 
 
 @dataclass(frozen=True)
@@ -262,6 +254,9 @@ class Task:
     observer: Callable[[gym.Env[Any, Any], Task], Observer] | None = None
     """Makes the :class:`Observer` of one environment object. Left out, ``observe`` gives the View
     and the environment's own observation is what a student sees."""
+    check_state: Callable[[bytes], object] | None = None
+    """Raises UserError where a saved view's state is none of this task's. Left out, any bytes are
+    taken for one."""
     symbols: Callable[[gym.Env[Any, Any]], NDArray[np.uint8]] | None = None
     """Deprecated: the symbols of a :class:`~lvlm2p.envs.GridObserver`."""
 

@@ -13,7 +13,7 @@ from functools import cache
 from importlib import metadata
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from lvlm2p.envs import Task, View
 from lvlm2p.teachers.errors import AnswerError
@@ -41,6 +41,17 @@ SUM_TOLERANCE = 0.02
 """How far from 1 stated probabilities may sum (they are then renormalised): models round."""
 
 
+MAX_COUNT = 2**53
+"""Of tokens or calls: far above any, and no file format loses one."""
+
+MAX_USD = 1e9
+"""Of the price of one label."""
+
+LONGEST_FINGERPRINT = 1_000
+
+Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
+
+
 @cache
 def tool_version() -> str:
     """The installed version of lvlm2p; empty where it runs without being installed."""
@@ -48,6 +59,15 @@ def tool_version() -> str:
         return metadata.version("lvlm2p")
     except metadata.PackageNotFoundError:
         return ""
+
+
+def _fit_for_keys(fingerprint: str) -> str:
+    """It is a part of the names of rows, which have slashes between their parts."""
+    if not fingerprint or len(fingerprint) > LONGEST_FINGERPRINT:
+        raise ValueError(f"it should have 1 to {LONGEST_FINGERPRINT:,} characters")
+    if "/" in fingerprint or not fingerprint.isprintable():
+        raise ValueError("it should have no slash and nothing that is not printed")
+    return fingerprint
 
 
 class _FrozenModel(BaseModel):
@@ -64,18 +84,14 @@ class Turn(_FrozenModel):
 class Usage(_FrozenModel):
     """Tokens as the provider counted them, summed over the calls that one label took."""
 
-    calls: int = 0
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    completion_tokens: int = 0
+    calls: Count = 0
+    prompt_tokens: Count = 0
+    cached_tokens: Count = 0
+    completion_tokens: Count = 0
 
     def __add__(self, other: Usage) -> Usage:
-        return Usage(
-            calls=self.calls + other.calls,
-            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
-            cached_tokens=self.cached_tokens + other.cached_tokens,
-            completion_tokens=self.completion_tokens + other.completion_tokens,
-        )
+        theirs = vars(other)
+        return Usage(**{name: min(n + theirs[name], MAX_COUNT) for name, n in vars(self).items()})
 
 
 class _Answer(_FrozenModel):
@@ -84,7 +100,7 @@ class _Answer(_FrozenModel):
     task: str
     teacher: str
     """The teacher's name on the command line."""
-    fingerprint: str
+    fingerprint: Annotated[str, AfterValidator(_fit_for_keys)]
     """The teacher's fingerprint: everything that can change an answer."""
     model: str = ""
     """The model as the provider names it in its answer."""
@@ -93,9 +109,9 @@ class _Answer(_FrozenModel):
     transcript: tuple[Turn, ...] = ()
     """What was said, raw, in order: the query's turns (not the few-shot prefix) and the answers."""
     usage: Usage = Usage()
-    cost_usd: float | None = None
+    cost_usd: Annotated[float, Field(ge=0, le=MAX_USD)] | None = None
     """None: the price is not known. 0.0: it is known to be free."""
-    latency_s: float = 0.0
+    latency_s: float = Field(default=0.0, ge=0)
     created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     version: str = Field(default_factory=tool_version)
     """The version of lvlm2p that wrote this."""
@@ -105,7 +121,7 @@ class Label(_Answer):
     """A probability for each of the task's actions, in the task's order; they sum to 1."""
 
     kind: Literal["label"] = "label"
-    probabilities: dict[str, float]
+    probabilities: Annotated[dict[str, float], Field(min_length=1)]
     elicitation: str
     """How the probabilities were obtained: a value of ``--elicit``, or "exact": computed."""
     analysis: dict[str, Any] | None = None

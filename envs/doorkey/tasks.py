@@ -69,6 +69,7 @@ def _task(
         observe=_observe,
         observer=_observer,
         draw=draw_minigrid,
+        check_state=decode_state,
         describe=describe_map,
         planner=explorer_plan,
     )

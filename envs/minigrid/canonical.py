@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from lvlm2p.envs.errors import UserError
 from lvlm2p.envs.minigrid.state import (
     BALL,
     COLORS,
@@ -68,11 +69,10 @@ def _exchange_kinds(view: View) -> View:
 
 
 def _next_wording(view: View) -> View:
-    wording, color, kind = view.mission.rsplit(" ", 2)
-    after = (
-        WORDINGS[(WORDINGS.index(wording) + 1) % len(WORDINGS)] if wording in WORDINGS else wording
-    )
-    return replace(view, mission=f"{after} {color} {kind}")
+    wording, *named = view.mission.rsplit(" ", 2)
+    if wording in WORDINGS:
+        wording = WORDINGS[(WORDINGS.index(wording) + 1) % len(WORDINGS)]
+    return replace(view, mission=" ".join([wording, *named]))
 
 
 ROOM = (turning("mirror left and right", MIRROR), turning("mirror along the diagonal", TRANSPOSE))
@@ -90,7 +90,10 @@ GO_TO_DOOR_SYMMETRIES = (*ROOM, *COLOR_EXCHANGES)
 
 def dynamic_obstacles_question(view: View) -> tuple[View, Mapping[str, str]]:
     """The lesser of the view and its mirror image along the diagonal (the goal stays)."""
-    image = turned_view(view, TRANSPOSE)
+    try:
+        image = turned_view(view, TRANSPOSE)
+    except UserError:  # of no room that the environment builds
+        return view, {}
     return (view, {}) if view.state <= image.state else (image, TRANSPOSE.actions)
 
 
@@ -101,7 +104,9 @@ def fetch_question(view: View) -> tuple[View, Mapping[str, str]]:
     and colour change nothing.
     """
     state = decode_state(view.state)
-    _, color, kind = view.mission.rsplit(" ", 2)
+    *_, color, kind = ["", "", *view.mission.split(" ")]
+    if state.carried[0] or kind not in OBJECTS or color not in COLORS:
+        return view, {}
     wanted = (OBJECTS.index(kind), COLORS.index(color))
 
     def change(kind: int, color: int) -> tuple[int, int]:
@@ -109,14 +114,15 @@ def fetch_question(view: View) -> tuple[View, Mapping[str, str]]:
             (KEY, COLORS.index("red")) if (kind, color) == wanted else (BALL, COLORS.index("blue"))
         )
 
-    if state.carried[0]:
-        return view, {}
     return _least(view, lambda image: _recolored_cells(image, change), "get a red key")
 
 
 def go_to_door_question(view: View) -> tuple[View, Mapping[str, str]]:
     """Facing right; "go to the red door"; the other doors coloured in the order they are met."""
-    wanted = COLORS.index(view.mission.split()[-2])
+    color = ["", "", *view.mission.split()][-2]
+    if color not in COLORS:
+        return view, {}
+    wanted = COLORS.index(color)
 
     def cells(image: Snapshot) -> bytes:
         names = {wanted: 0}
@@ -143,5 +149,7 @@ def _least(
             image.carried,
         )
         found.append((rewritten.encode(), turn))
+    if not found:
+        return view, {}
     state, turn = min(found, key=lambda pair: pair[0])
     return replace(view, state=state, mission=mission), turn.actions

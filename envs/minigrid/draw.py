@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lvlm2p.envs.errors import UserError
 from lvlm2p.envs.minigrid.state import COLORS, EMPTY, GOAL, UNSEEN, Cell, decode_state
 from lvlm2p.envs.task import ImageStyle, View
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+MAX_PIXELS = 2**26
+"""Of a picture, margins and all: 8,192 by 8,192."""
 
 PAPER = (255, 255, 255)
 INK = (0, 0, 0)
@@ -47,6 +50,8 @@ def draw_minigrid(view: View, style: ImageStyle) -> NDArray[np.uint8]:
     state, tile = decode_state(view.state), style.tile
     kind, color = state.carried
     rows = state.height + bool(kind)
+    if (rows + 1) * (state.width + 1) * tile**2 > MAX_PIXELS:
+        raise UserError(f"a picture of {state.width * tile:,} pixels in a row is not drawn.")
     picture = np.zeros((rows * tile, state.width * tile, 3), np.uint8)
     for x in range(state.width):
         for y in range(state.height):

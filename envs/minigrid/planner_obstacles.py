@@ -72,7 +72,12 @@ def ball_chances(state: Snapshot) -> dict[tuple[int, int], float]:
     taken = set(balls)
     clear: dict[tuple[int, int], float] = {}
     for x, y in balls:
-        around = [(x + dx, y + dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1) if dx or dy]
+        around = [
+            (x + dx, y + dy)
+            for dx in (-1, 0, 1)
+            for dy in (-1, 0, 1)
+            if (dx or dy) and 0 <= x + dx < state.width and 0 <= y + dy < state.height
+        ]
         free = [at for at in around if at != (state.x, state.y) and state.cell(*at).kind == EMPTY]
         if not free:
             clear[x, y] = 0.0

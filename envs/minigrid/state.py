@@ -118,8 +118,20 @@ def decode_state(state: bytes) -> Snapshot:
     if len(state) < 7 or len(state) != 3 * state[0] * state[1] + 7:
         raise UserError("this view's state is not a MiniGrid state: its length is wrong.")
     end = len(state) - 5
-    x, y, direction, kind, color = state[end:]
-    return Snapshot(state[0], state[1], state[2:end], x, y, direction, (kind, color))
+    cells, (x, y, direction, kind, color) = state[2:end], state[end:]
+    if not (
+        x < state[0]
+        and y < state[1]
+        and direction < len(DIRECTIONS)
+        and max(cells[::3]) < len(OBJECTS) > kind
+        and max(cells[1::3]) < len(COLORS) > color
+        and max(cells[2::3]) < len(DOOR_STATES)
+    ):
+        raise UserError(
+            "this view's state is not a MiniGrid state: it names an object, a colour, a state of a "
+            "door, a direction or a place that there is not."
+        )
+    return Snapshot(state[0], state[1], cells, x, y, direction, (kind, color))
 
 
 def encode_cells(grid: Any) -> bytes:

@@ -123,6 +123,7 @@ def _task(name: str, env_id: str, actions: tuple[Action, ...], rules: str, **mor
         rules=SEEN + rules,
         observe=observe_minigrid,
         draw=draw_minigrid,
+        check_state=decode_state,
         target=target_in,
         describe=describe_minigrid,
         **more,

@@ -122,7 +122,7 @@ def _good_rows(path: Path, result: Imported) -> Iterator[Entry]:
 
 def _add(store: LabelStore, batch: list[Entry], result: Imported) -> None:
     names = [name_of(entry.answer.fingerprint, entry.view.key, entry.sample) for entry in batch]
-    there = store.find(names)
+    there = store.find(names, bad={})  # a damaged row holds nothing: it is put right
     fresh: dict[str, Entry] = {}
     for name, entry in zip(names, batch, strict=True):
         old = fresh[name].answer if name in fresh else there[name][0] if name in there else None

@@ -10,11 +10,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import uuid
 import weakref
 from pathlib import Path
 
+from lvlm2p.envs.untrusted import MalformedDataError, parse_json
+
 FOLDER = "owners"
+NAME = re.compile("[0-9A-Za-z]{32}")
 
 
 class ProcessLock:
@@ -63,14 +67,23 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
+def lock_id_in(claim: str) -> str:
+    """Which lock the row of a claim names; empty where it is damaged."""
+    try:
+        lock_id = parse_json(claim)
+    except MalformedDataError:
+        return ""
+    return lock_id if isinstance(lock_id, str) else ""
+
+
 def is_held(store: Path, lock_id: str) -> bool:
     """Whether the process whose lock is called ``lock_id`` still runs."""
-    if len(lock_id) != 32 or not lock_id.isalnum():  # not one of our names: never a path to open
+    if not NAME.fullmatch(lock_id):  # not one of our names: never a path to open
         return False
     path = store / FOLDER / lock_id
     try:
         file = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         return False
     try:
         if not _lock(file, fcntl.LOCK_SH):

@@ -131,7 +131,7 @@ class VerifyConfig(_Command):
 class PruneConfig(_Filtered):
     """Take answers out by teacher, task, prompt or age; says what it would do first."""
 
-    older_than: float | None = Field(default=None, ge=0)
+    older_than: float | None = Field(default=None, ge=0, le=36_500)
     """Only answers older than so many days."""
 
     apply: bool = False

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
 from lvlm2p.envs import View
-from lvlm2p.teachers.errors import Lvlm2pError
-from lvlm2p.teachers.label import Entry
-from lvlm2p.teachers.store.rows import parse
+from lvlm2p.envs.untrusted import parse_json
+from lvlm2p.teachers.errors import StoreError, UserError
+from lvlm2p.teachers.label import MAX_COUNT, Entry
+from lvlm2p.teachers.store.rows import misfit, parse, parts_of
 from lvlm2p.teachers.store.store import LabelStore
 
 BATCH = 2_000
@@ -68,11 +71,14 @@ class AnswerFilter:
         return self.prompt is None or tag.prompt.startswith(self.prompt)
 
 
+_TAG = TypeAdapter(Tag, config=ConfigDict(allow_inf_nan=False, defer_build=True))
+
+
 def read_tag(text: object) -> Tag | None:
     """The tag of an answer's row; None where it is none."""
     try:
-        return Tag(*json.loads(str(text)))
-    except (ValueError, TypeError):
+        return _TAG.validate_json(text) if isinstance(text, str) else None
+    except ValidationError:
         return None
 
 
@@ -81,13 +87,13 @@ def answer_rows(store: LabelStore, wanted: AnswerFilter) -> Iterator[tuple[str, 
     for kind in KINDS:
         for key, text, value in store.reader.walk(ANSWERS, (kind, kind[:-1] + "-")):
             tag = read_tag(text)
-            if tag is not None and tag in wanted:
+            if tag is not None and tag in wanted and type(key) is type(value) is str:
                 yield key, tag, value
 
 
 def entries(store: LabelStore, wanted: AnswerFilter) -> Iterator[Entry]:
-    """Each chosen answer with its state. Those without a usable state are left out: `labels
-    verify` names them."""
+    """Each chosen answer with its state. Damaged ones, and those without a usable state, are left
+    out: `labels verify` names them."""
     batch: list[tuple[str, str]] = []
     for key, _, value in answer_rows(store, wanted):
         batch.append((key, value))
@@ -98,22 +104,26 @@ def entries(store: LabelStore, wanted: AnswerFilter) -> Iterator[Entry]:
 
 
 def _with_views(store: LabelStore, batch: list[tuple[str, str]]) -> Iterator[Entry]:
-    views = read_views(store, {key.split("/")[2] for key, _ in batch})
+    named = []
     for key, value in batch:
-        _, _, view_key, *sample = key.split("/")
+        with contextlib.suppress(ValueError):
+            _, view_key, sample = parts_of(key.partition("/")[2])
+            named.append((key, value, view_key, sample))
+    views = read_views(store, {view_key for _, _, view_key, _ in named})
+    for key, value, view_key, sample in named:
         view = views.get(view_key)
-        if view is not None:
-            yield Entry(view, parse(store.path, key, value), int(sample[0]) if sample else 0)
+        with contextlib.suppress(StoreError):
+            answer = parse(store.path, key, value)
+            if view is not None and misfit(view, answer, key.split("/")[1]) is None:
+                yield Entry(view, answer, sample)
 
 
 def read_views(store: LabelStore, view_keys: Iterable[str]) -> dict[str, View]:
     """The views of these keys, as far as they are stored and their task is known."""
     views = {}
-    for key, row in store.reader.rows(f"view/{key}" for key in view_keys).items():
-        try:
-            views[key.removeprefix("view/")] = View.from_json(json.loads(row.text))
-        except (Lvlm2pError, ValueError):
-            continue
+    for key, row in store.reader.rows((f"view/{key}" for key in view_keys), bad={}).items():
+        with contextlib.suppress(UserError):
+            views[key.removeprefix("view/")] = View.from_json(parse_json(row.text))
     return views
 
 
@@ -128,7 +138,8 @@ def tags(store: LabelStore) -> Iterator[tuple[Tag, int]]:
         count, priced, usd, *counts = found
         if count:  # else there is nothing but what we never write: `labels verify` names it
             known = priced == count and math.isfinite(usd)
-            yield Tag(*tag[:7], usd if known else None, *map(int, counts)), count
+            whole = [int(number) if abs(number) < MAX_COUNT else 0 for number in counts]
+            yield Tag(*tag[:7], usd if known else None, *whole), count
 
 
 def beginnings(store: LabelStore) -> Iterator[tuple[str, Tag]]:

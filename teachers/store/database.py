@@ -20,12 +20,14 @@ from typing import Any, NoReturn
 import diskcache
 from diskcache.core import DBNAME, DEFAULT_SETTINGS, METADATA, MODE_RAW
 
+from lvlm2p.envs.untrusted import read_json, shorten
 from lvlm2p.teachers.errors import StoreError
 from lvlm2p.teachers.files import write_atomically
 
 MARKER = "lvlm2p-store.json"
 FORMAT = "lvlm2p-labels"
 VERSION = 1
+MAX_MARKER_BYTES = 10_000
 TIMEOUT_S = 60
 """How long a writer waits for the others."""
 
@@ -170,16 +172,17 @@ def _check_folder(path: Path) -> None:
 
 def _check_marker(path: Path, marker: Path) -> None:
     try:
-        found: Any = json.loads(marker.read_text())
+        found: Any = read_json(marker, MAX_MARKER_BYTES)
         kind, version = found["format"], found["version"]
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(f"the label store {path} has a damaged {MARKER}: {error}") from error
     if kind != FORMAT:
-        raise StoreError(f"{path} is a {kind!r}, not a label store: choose another with --store")
+        found = shorten(repr(kind), 60)
+        raise StoreError(f"{path} is a {found}, not a label store: choose another with --store")
     if version != VERSION:
         raise StoreError(
-            f"the label store {path} is of format version {version} and this lvlm2p reads version "
-            f"{VERSION}: update lvlm2p, or choose another store with --store"
+            f"the label store {path} is of format version {shorten(str(version), 60)} and this "
+            f"lvlm2p reads version {VERSION}: update lvlm2p, or choose another store with --store"
         )
 
 

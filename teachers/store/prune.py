@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from lvlm2p.envs.untrusted import parse_json
 from lvlm2p.teachers.label import add_usd
 from lvlm2p.teachers.progress import counted
 from lvlm2p.teachers.store.contents import AnswerFilter, answer_rows, count, nothing_chosen
@@ -90,18 +90,19 @@ def _why_none(store: LabelStore, wanted: AnswerFilter, older_than_days: float | 
 
 def _older(value: str, limit: datetime) -> bool:
     try:
-        created = datetime.fromisoformat(json.loads(value)["created"])
-    except (ValueError, KeyError, TypeError):
+        created = datetime.fromisoformat(parse_json(value)["created"])
+        return (created if created.tzinfo else created.replace(tzinfo=UTC)) < limit
+    except (ValueError, LookupError, TypeError, OverflowError):
         return False  # nobody knows how old it is
-    return (created if created.tzinfo else created.replace(tzinfo=UTC)) < limit
 
 
 def _remove_lonely_views(store: LabelStore) -> int:
     spoken_of: set[str] = set()
     for prefix in ("label/", "failure/", "reply/", "claim/"):
-        spoken_of.update(key.split("/")[2] for key in store.reader.keys(prefix))
+        for key in store.reader.keys(prefix):
+            spoken_of.update(key.split("/")[2:3])  # a damaged key may have no such part
     lonely: Sequence[str] = [
-        key for key in store.reader.keys("view/") if key.split("/")[1] not in spoken_of
+        key for key in store.reader.keys("view/") if key.removeprefix("view/") not in spoken_of
     ]
     for part in chunks(lonely, BATCH):
         store.remove(part)

@@ -23,9 +23,14 @@ from typing import Any, NamedTuple, TypeVar
 from diskcache.core import DBNAME, MODE_RAW
 from pydantic import TypeAdapter, ValidationError
 
+from lvlm2p.envs import View
+from lvlm2p.envs.untrusted import MAX_BYTES, first_problem, is_text, shorten
 from lvlm2p.teachers.errors import StoreError
 from lvlm2p.teachers.label import Answer, Failure, Label, StoredAnswer
 from lvlm2p.teachers.store.database import TIMEOUT_S, explained, refuse
+
+PRECISION = 1e-6
+"""How far from 1 stored probabilities may sum."""
 
 _ANSWER: TypeAdapter[Answer] = TypeAdapter(StoredAnswer)
 T = TypeVar("T")
@@ -41,6 +46,34 @@ class StoredRow(NamedTuple):
 def name_of(fingerprint: str, view_key: str, sample: int = 0) -> str:
     """The part of a row's key that says which question it is about."""
     return f"{fingerprint}/{view_key}" + (f"/{sample}" if sample else "")
+
+
+def parts_of(name: str) -> tuple[str, str, int]:
+    """(fingerprint, view key, sample): the inverse of :func:`name_of`.
+
+    Raises:
+        ValueError: it is no such name.
+    """
+    fingerprint, view_key, *rest = name.split("/")
+    sample = int(rest[0]) if rest else 0
+    if name_of(fingerprint, view_key, sample) != name or sample < 0:
+        raise ValueError("it is no name of an answer")
+    return fingerprint, view_key, sample
+
+
+def misfit(view: View, answer: Answer, fingerprint: str) -> str | None:
+    """Why ``answer`` can't be one about ``view`` under a key with ``fingerprint``; None: it can."""
+    if answer.fingerprint != fingerprint:
+        return "a fingerprint that is not its key's"
+    if answer.task != view.task.name:
+        return "an answer about another task than its state's"
+    if isinstance(answer, Label):
+        values = answer.probabilities.values()
+        if tuple(answer.probabilities) != view.task.action_names:
+            return "probabilities of other actions than its task's"
+        if min(values) < 0 or abs(sum(values) - 1) > PRECISION:
+            return "probabilities that are no distribution"
+    return None
 
 
 def tag_of(answer: Answer) -> str:
@@ -80,16 +113,21 @@ def parse(path: Path, key: str, text: str) -> Answer:
         StoreError: the row is not an answer.
     """
     try:
+        if len(text) > MAX_BYTES:
+            raise damaged(path, key, f"it is larger than {MAX_BYTES:,} bytes")
         if key.startswith("label/"):
             return Label.model_validate_json(text)
         return Failure.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "row"
-        raise StoreError(
-            f"the label store {path}: the row {key} is damaged ({where}: {first['msg']}); "
-            "`lvlm2p labels verify` lists all such rows"
-        ) from error
+        raise damaged(path, key, first_problem(error)) from error
+
+
+def damaged(path: Path, key: str, what: str) -> StoreError:
+    """That ``what`` is wrong with a row, as a sentence."""
+    return StoreError(
+        f"the label store {path}: the row {shorten(key)} is damaged ({what}); "
+        "`lvlm2p labels verify` lists all such rows"
+    )
 
 
 class RowReader:
@@ -101,23 +139,57 @@ class RowReader:
         self._connection: sqlite3.Connection | None = None
         self._pid = 0
 
-    def rows(self, keys: Iterable[str]) -> dict[str, StoredRow]:
-        """The rows there are under ``keys``, in one query."""
+    def rows(self, keys: Iterable[str], bad: dict[str, str] | None = None) -> dict[str, StoredRow]:
+        """The rows there are under ``keys``, in one query.
+
+        Args:
+            bad: gets the keys of rows that lvlm2p never writes, with what is wrong; without it
+                one of them is an error.
+        """
         query = (
             "SELECT key, mode, filename, value, store_time FROM Cache"
             " WHERE raw = 1 AND key IN (SELECT value FROM json_each(?))"
         )
         found: dict[str, StoredRow] = {}
         for key, mode, filename, value, time in self._all(query, json.dumps(list(keys))):
-            if mode != MODE_RAW or filename is not None or type(value) is not str:
+            if mode == MODE_RAW and filename is None and type(value) is str:
+                found[key] = StoredRow(value, time if isinstance(time, float) else 0.0)
+            elif bad is None:
                 refuse(self.path, f"in the row {key} a value")
-            found[key] = StoredRow(value, time)
+            else:
+                bad[key] = f"the row {key} has a value that lvlm2p never writes"
+        return found
+
+    def answers(
+        self, prefix: str, names: Iterable[str], bad: dict[str, str] | None = None
+    ) -> dict[str, tuple[Answer, float]]:
+        """The answers in the rows ``prefix + name``, and when they were stored, by name.
+
+        Args:
+            bad: gets the names whose row is damaged, with what is wrong; without it one of them is
+                a StoreError.
+        """
+        refused: dict[str, str] = {}
+        keys = (prefix + name for name in names)
+        found = {}
+        for key, row in self.rows(keys, None if bad is None else refused).items():
+            try:
+                found[key.removeprefix(prefix)] = parse(self.path, key, row.text), row.time
+            except StoreError as error:
+                if bad is None:
+                    raise
+                refused[key] = str(error)
+        if bad is not None:
+            bad.update((key.removeprefix(prefix), what) for key, what in refused.items())
         return found
 
     def keys(self, prefix: str, limit: int = -1) -> list[str]:
         """All keys (or ``limit`` of them) that begin with ``prefix``."""
+        if not is_text(prefix):
+            return []
         query = "SELECT key FROM Cache WHERE raw = 1 AND key >= ? AND key < ? ORDER BY key LIMIT ?"
-        return [key for (key,) in self._all(query, prefix, prefix + "\U0010ffff", limit)]
+        found = self._all(query, prefix, prefix + "\U0010ffff", limit)
+        return [key for (key,) in found if isinstance(key, str)]
 
     def _all(self, query: str, *values: object) -> list[Any]:
         with explained(self.path), self._lock:
@@ -142,6 +214,7 @@ class RowReader:
         connection = sqlite3.connect(
             self.path / DBNAME, timeout=TIMEOUT_S, isolation_level=None, check_same_thread=False
         )
+        connection.text_factory = _text
         connection.execute("PRAGMA query_only = 1")
         connection.execute("PRAGMA mmap_size = 67108864")
         return connection
@@ -152,6 +225,14 @@ class RowReader:
             if self._connection is not None and self._pid == os.getpid():
                 self._connection.close()
             self._connection = None
+
+
+def _text(data: bytes) -> str | bytes:
+    """A text of the database; as bytes, which no row of ours has, where it is not UTF-8."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
 
 
 def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from lvlm2p.envs import View
 from lvlm2p.teachers.errors import LabelFileError, StoreError
 from lvlm2p.teachers.label import Answer, Failure, Label
+from lvlm2p.teachers.progress import say
 from lvlm2p.teachers.store.contents import beginnings
-from lvlm2p.teachers.store.rows import parse
+from lvlm2p.teachers.store.rows import misfit
 from lvlm2p.teachers.store.store import LabelStore
 
 if TYPE_CHECKING:
@@ -84,15 +85,20 @@ def show(
         StoreError: no such state, or more than one.
     """
     view = _find(store, key)
-    answers = []
+    answers: list[tuple[str, Answer]] = []
+    bad: dict[str, str] = {}
     for fingerprint in sorted({tag.fingerprint for _, tag in beginnings(store)}):
         for kind in ("label", "failure"):
             name = f"{kind}/{fingerprint}/{view.key}"
             keys = [name, *store.reader.keys(f"{name}/")]
-            for row_key, row in sorted(store.reader.rows(keys).items()):
-                answer = parse(store.path, row_key, row.text)
-                if teacher in (None, answer.teacher):
+            for row_key, (answer, _) in sorted(store.reader.answers("", keys, bad).items()):
+                wrong = misfit(view, answer, fingerprint)
+                if wrong is not None:
+                    bad[row_key] = f"the row {row_key} holds {wrong}"
+                elif teacher in (None, answer.teacher):
                     answers.append((row_key, answer))
+    for what in bad.values():
+        say(f"not shown: {what}")
     shown = Shown(view, answers, html)
     if html is not None:
         _write_html(shown, html)

@@ -13,6 +13,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import reduce
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,10 +21,12 @@ from typing import Any, Self
 from diskcache.core import DBNAME
 
 from lvlm2p.envs import View
-from lvlm2p.teachers.label import Answer, Failure, Label
-from lvlm2p.teachers.store.claims import ProcessLock, is_held, tidy
+from lvlm2p.envs.untrusted import MalformedDataError, parse_json
+from lvlm2p.teachers.errors import UnknownNameError, UserError
+from lvlm2p.teachers.label import Answer, Failure, Label, add_usd
+from lvlm2p.teachers.store.claims import ProcessLock, is_held, lock_id_in, tidy
 from lvlm2p.teachers.store.database import TIMEOUT_S, explained, open_cache
-from lvlm2p.teachers.store.rows import RowReader, encoded, name_of, parse, tag_of
+from lvlm2p.teachers.store.rows import RowReader, damaged, encoded, name_of, tag_of
 
 
 def default_store_path() -> Path:
@@ -76,21 +79,21 @@ class LabelStore:
         found = self.find(name_of(fingerprint, key, sample) for key in view_keys)
         return {name.split("/")[1]: answer for name, (answer, _) in found.items()}
 
-    def find(self, names: Iterable[str]) -> dict[str, tuple[Answer, float]]:
-        """Answers and when they were stored (seconds since 1970), by :func:`rows.name_of`."""
-        wanted = list(names)
-        answers = self._find("label/", wanted)
-        if len(answers) < len(wanted):
-            rest = [name for name in wanted if name not in answers]
-            answers.update(self._find("failure/", rest))
-        return answers
+    def find(
+        self, names: Iterable[str], bad: dict[str, str] | None = None
+    ) -> dict[str, tuple[Answer, float]]:
+        """Answers and when they were stored (seconds since 1970), by :func:`rows.name_of`.
 
-    def _find(self, prefix: str, names: Sequence[str]) -> dict[str, tuple[Answer, float]]:
-        rows = self.reader.rows(prefix + name for name in names)
-        start = len(prefix)
-        return {
-            key[start:]: (parse(self.path, key, row.text), row.time) for key, row in rows.items()
-        }
+        Args:
+            bad: gets the names whose row is damaged, with what is wrong; without it one of them is
+                a StoreError.
+        """
+        wanted = list(names)
+        answers = self.reader.answers("label/", wanted, bad)
+        if len(answers) < len(wanted):
+            rest = [name for name in wanted if name not in answers and name not in (bad or ())]
+            answers.update(self.reader.answers("failure/", rest, bad))
+        return answers
 
     def put(self, view: View, answer: Answer, sample: int = 0) -> Answer:
         """Store one answer; it is on disk when this returns. See :meth:`put_entries`."""
@@ -110,7 +113,7 @@ class LabelStore:
         name = name_of(answer.fingerprint, view.key, sample)
         answer, text = encoded(answer)
         cache.set(f"{answer.kind}/{name}", text, tag=tag_of(answer))
-        cache.add(f"view/{view.key}", json.dumps(view.to_json()), tag="view")
+        self._put_view(cache, view)
         if isinstance(answer, Label):
             cache.delete(f"failure/{name}")
         if isinstance(answer, Label) or answer.lasting:
@@ -121,20 +124,41 @@ class LabelStore:
             cache.delete(f"claim/{name}")
         return answer
 
+    def _put_view(self, cache: Any, view: View) -> None:
+        """Unless it is there as it should be."""
+        key, text = f"view/{view.key}", json.dumps(view.to_json())
+        stored = self.reader.rows([key], bad={}).get(key)
+        if stored is None or stored.text != text:
+            cache.set(key, text, tag="view")
+
     def view(self, view_key: str) -> View | None:
-        """The view that a key belongs to."""
-        row = self.reader.rows([f"view/{view_key}"]).get(f"view/{view_key}")
-        return None if row is None else View.from_json(json.loads(row.text))
+        """The view that a key belongs to.
+
+        Raises:
+            StoreError: its row is damaged.
+            UnknownNameError: it is of a task that nobody has registered.
+        """
+        key = f"view/{view_key}"
+        row = self.reader.rows([key]).get(key)
+        if row is None:
+            return None
+        try:
+            return View.from_json(parse_json(row.text))
+        except UnknownNameError:
+            raise
+        except UserError as error:
+            raise damaged(self.path, key, str(error)) from error
 
     # Journal
 
     def get_reply(self, key: str) -> dict[str, Any] | None:
-        """The provider's reply put under ``key`` (:func:`lvlm2p.teachers.reply_key`), or None."""
-        row = self.reader.rows([f"reply/{key}"]).get(f"reply/{key}")
-        if row is None:
-            return None
-        reply: dict[str, Any] = json.loads(row.text)
-        return reply
+        """The provider's reply put under ``key`` (:func:`lvlm2p.teachers.reply_key`), or None,
+        also where its row is damaged: it is asked for again."""
+        row = self.reader.rows([f"reply/{key}"], bad={}).get(f"reply/{key}")
+        with contextlib.suppress(MalformedDataError):
+            reply = None if row is None else parse_json(row.text)
+            return reply if isinstance(reply, dict) else None
+        return None
 
     def put_reply(self, key: str, reply: Mapping[str, Any]) -> None:
         """Keep a reply until the answer that it is a part of is stored."""
@@ -162,13 +186,13 @@ class LabelStore:
 
     def _free(self, names: Collection[str]) -> set[str]:
         """Names that no living process, and no other thread of ours, is asking about."""
-        held = self.reader.rows(f"claim/{name}" for name in names)
+        held = self.reader.rows((f"claim/{name}" for name in names), bad={})
         own, held_by = self._lock, dict[str, bool]()
         free = set()
         for name in names:
             row = held.get(f"claim/{name}")
             if row is not None:
-                lock_id = json.loads(row.text)
+                lock_id = lock_id_in(row.text)
                 if own is not None and lock_id == own.id and own.pid == os.getpid():
                     # Our own thread's unfinished question: waiting for ourselves never ends.
                     if self._in_flight.get(name, threading.get_ident()) != threading.get_ident():
@@ -199,12 +223,13 @@ class LabelStore:
     def typical(self, fingerprint: str) -> tuple[float | None, float | None]:
         """Mean latency (seconds) and cost (dollars) of some stored labels; None: not known."""
         keys = self.reader.keys(f"label/{fingerprint}/", limit=200)
-        rows = [json.loads(row.text) for row in self.reader.rows(keys).values()]
-        costs = [row["cost_usd"] for row in rows]
-        if not rows:
+        found = self.find((key.removeprefix("label/") for key in keys), bad={})
+        labels = [answer for answer, _ in found.values()]
+        if not labels:
             return None, None
-        mean_cost = None if None in costs else sum(costs) / len(rows)
-        return sum(row["latency_s"] for row in rows) / len(rows), mean_cost
+        total = reduce(add_usd, (label.cost_usd for label in labels), 0.0)
+        mean_cost = None if total is None else total / len(labels)
+        return sum(label.latency_s for label in labels) / len(labels), mean_cost
 
     # Clearing out
 

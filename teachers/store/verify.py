@@ -14,24 +14,20 @@ from typing import Any
 from diskcache.core import MODE_RAW
 
 from lvlm2p.envs import View, task_named
-from lvlm2p.teachers.errors import (
-    AnswerError,
-    LabelFileError,
-    Lvlm2pError,
-    StoreError,
-    UnknownNameError,
-)
-from lvlm2p.teachers.label import Label, check_probabilities
+from lvlm2p.envs.untrusted import parse_json, shorten
+from lvlm2p.teachers.errors import StoreError, UnknownNameError, UserError
+from lvlm2p.teachers.label import Answer
 from lvlm2p.teachers.progress import counted
-from lvlm2p.teachers.store.claims import is_held
+from lvlm2p.teachers.store.claims import is_held, lock_id_in
 from lvlm2p.teachers.store.contents import read_tag
 from lvlm2p.teachers.store.database import explained
-from lvlm2p.teachers.store.rows import name_of, parse, tag_of
+from lvlm2p.teachers.store.rows import misfit, parse, parts_of, tag_of
 from lvlm2p.teachers.store.store import LabelStore
 
 NAMED = 20
 """So many bad rows are described; all are counted."""
 
+ALIEN_VIEW = "not its key's view"
 STALE = "claim of a process that is gone"
 UNTAGGED = "tag out of date (only `labels stats` reads it)"
 """Repaired in place; every other bad row is taken out and kept in a file."""
@@ -167,44 +163,41 @@ def _problem(store: LabelStore, row: _Row) -> str | None:
         if kind in ("label", "failure"):
             return _answer_problem(store, row, name)
         if kind == "view":
-            return (
-                None if View.from_json(json.loads(row.value)).key == name else "not its key's view"
-            )
+            return None if View.from_json(parse_json(row.value)).key == name else ALIEN_VIEW
         if kind == "claim":
-            return None if is_held(store.path, json.loads(row.value)) else STALE
+            return None if is_held(store.path, lock_id_in(row.value)) else STALE
         if kind in ("reply", "hits"):  # hits: counters of earlier versions
-            return None if isinstance(json.loads(row.value), dict) else "not JSON"
-    except (StoreError, AnswerError, LabelFileError, ValueError) as error:
-        return "not what it should be: " + str(error).split(" is damaged ")[-1].split(";")[0]
+            return None if isinstance(parse_json(row.value), dict) else "not JSON"
     except UnknownNameError:  # of a task: nothing wrong with the row
         return None
-    except Lvlm2pError as error:
-        return str(error)
+    except Exception as error:  # whatever is wrong with a row, the others are looked at too
+        said = str(error).split(" is damaged ")[-1].split(";")[0]
+        return f"not what it should be: {shorten(said)}"
     return "a key of no known kind"
 
 
 def _answer_problem(store: LabelStore, row: _Row, name: str) -> str | None:
     answer = parse(store.path, row.key, row.value)
-    _, view_key, *sample = name.split("/")
-    if name_of(answer.fingerprint, view_key, int(sample[0]) if sample else 0) != name:
-        return "a fingerprint that is not its key's"
+    fingerprint, view_key, _ = parts_of(name)
     key = f"view/{view_key}"
-    stored = store.reader.rows([key]).get(key)
+    stored = store.reader.rows([key], bad={}).get(key)
     if stored is None:
         return "an answer whose state is not stored"
-    wrong = _label_problem(answer, stored.text) if isinstance(answer, Label) else None
+    wrong = _misfit(answer, stored.text, view_key, fingerprint)
     return wrong or (None if row.tag == tag_of(answer) else UNTAGGED)
 
 
-def _label_problem(label: Label, view: str) -> str | None:
+def _misfit(answer: Answer, text: str, view_key: str, fingerprint: str) -> str | None:
+    """Why an answer does not go with the state in its view's row."""
     try:
-        task = View.from_json(json.loads(view)).task
+        view = View.from_json(parse_json(text))
     except UnknownNameError:
         return None
-    if task.name != label.task:
-        return "an answer about another task than its state's"
-    check_probabilities(task, label.probabilities, tolerance=1e-6)
-    return None
+    except UserError:
+        return "an answer whose state is damaged"
+    if view.key != view_key:
+        return "an answer whose state is another one"
+    return misfit(view, answer, fingerprint)
 
 
 def _fix(store: LabelStore, bad: list[tuple[_Row, str]], report: VerifyReport) -> None:

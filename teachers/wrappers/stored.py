@@ -11,9 +11,10 @@ from typing import Literal
 
 from lvlm2p.envs import View
 from lvlm2p.teachers.budget import Budget
-from lvlm2p.teachers.errors import AnswerError, MissingLabelsError, StoreError, TeacherError
-from lvlm2p.teachers.label import Answer, Failure, Label, add_usd, check_probabilities
-from lvlm2p.teachers.store.rows import chunks, name_of
+from lvlm2p.teachers.errors import AnswerError, MissingLabelsError, TeacherError
+from lvlm2p.teachers.label import Answer, Failure, FailureKind, Label, add_usd, check_probabilities
+from lvlm2p.teachers.progress import say
+from lvlm2p.teachers.store.rows import chunks, misfit, name_of
 from lvlm2p.teachers.store.store import LabelStore, is_final
 from lvlm2p.teachers.teacher import CostEstimate, Counts, Teacher, checked_answers
 from lvlm2p.teachers.wrappers.base import TeacherWrapper
@@ -65,6 +66,7 @@ class StoredTeacher(TeacherWrapper):
         self.budget = budget
         self._started = time.time()
         self._counting = threading.Lock()
+        self._damaged: dict[str, str] = {}
 
     def estimate(self, views: Sequence[View]) -> CostEstimate:
         """What the inner teacher says of the states that are not stored. What its earlier labels
@@ -116,30 +118,49 @@ class StoredTeacher(TeacherWrapper):
         return name_of(self.inner.fingerprint_for(view.task), view.key, self.sample)
 
     def _look_up(self, todo: Mapping[str, View]) -> dict[str, Answer]:
-        """Stored answers that this run takes as they are."""
-        usable = {}
-        for name, (answer, stored) in self.store.find(todo).items():
+        """Stored answers that this run takes as they are. A damaged row is a failure: what it holds
+        may have been paid for, so it is neither asked about nor written over unasked."""
+        usable: dict[str, Answer] = {}
+        bad: dict[str, str] = {}
+        for name, (answer, stored) in self.store.find(todo, bad).items():
             view = todo[name]
-            self._check_row(name, view, answer)
+            if wrong := misfit(view, answer, name.partition("/")[0]):
+                bad[name] = f"the row {answer.kind}/{name} of the label store holds {wrong}"
+                continue
             fresh = self.offline or stored >= self._started
             if fresh or (
                 is_final(answer) and (isinstance(answer, Label) or not self.retry_failures)
             ):
                 usable[name] = answer
+        self._tell(bad)
+        for name in bad if self.offline or not self.retry_failures else ():
+            usable[name] = self._failure(todo[name], "invalid", "its row is damaged")
         return usable
 
-    def _check_row(self, name: str, view: View, answer: Answer) -> None:
-        """A row that says something else than its key, or a distribution that is none."""
-        good = answer.task == view.task.name and name.startswith(answer.fingerprint + "/")
-        if good and isinstance(answer, Label):
-            values = answer.probabilities.values()
-            good = tuple(answer.probabilities) == view.task.action_names
-            good = good and min(values) >= 0 and abs(sum(values) - 1) < 1e-6
-        if not good:
-            raise StoreError(
-                f"the label store {self.store.path}: the row {answer.kind}/{name} does not hold "
-                "what its key says; `lvlm2p labels verify` lists all such rows"
-            )
+    def _tell(self, bad: Mapping[str, str]) -> None:
+        """Say it of the first damaged row; :meth:`close` says how many there were."""
+        if bad and not self._damaged:
+            first = next(iter(bad.values())).partition(";")[0]
+            say(f"{first}: it is passed over; `lvlm2p labels verify` lists all such rows")
+        self._damaged.update(bad)
+
+    def close(self) -> None:
+        """Close the inner teacher; say how many damaged rows of the store were met, if several."""
+        if len(self._damaged) > 1:
+            say(f"{len(self._damaged):,} damaged rows of {self.store.path} were passed over")
+        self._damaged.clear()
+        super().close()
+
+    def _failure(self, view: View, kind: FailureKind, message: str) -> Failure:
+        """Nobody was asked."""
+        return Failure(
+            task=view.task.name,
+            teacher=self.name,
+            fingerprint=self.inner.fingerprint_for(view.task),
+            failure=kind,
+            message=message,
+            cost_usd=0.0,
+        )
 
     # Offline
 
@@ -154,15 +175,7 @@ class StoredTeacher(TeacherWrapper):
 
     def _skip(self, todo: Mapping[str, View]) -> Iterator[tuple[View, Answer, bool]]:
         for view in todo.values():
-            failure = Failure(
-                task=view.task.name,
-                teacher=self.name,
-                fingerprint=self.inner.fingerprint_for(view.task),
-                failure="missing",
-                message="offline, and not in the label store",
-                cost_usd=0.0,
-            )
-            yield view, failure, True
+            yield view, self._failure(view, "missing", "offline, and not in the label store"), True
 
     # Asking
 

@@ -20,7 +20,6 @@ from lvlm2p.teachers import (
     LabelStore,
     MissingLabelsError,
     StoredTeacher,
-    StoreError,
     TeacherError,
     Turn,
     reply_key,
@@ -214,13 +213,23 @@ def test_replies_live_until_their_label_does(store: LabelStore) -> None:
     assert store.get_reply(reply_key("fa4e", two.key, 0, 2)) is not None
 
 
-def test_a_row_that_belies_its_key_is_refused(store: LabelStore) -> None:
+def test_a_row_that_belies_its_key_is_passed_over(
+    store: LabelStore, capsys: pytest.CaptureFixture[str]
+) -> None:
     one, two = states(2)
     StoredTeacher(FakeTeacher(), store).label([one])
     text = store._cache[f"label/fa4e/{one.key}"].replace('"left":', '"port":')
     store._cache[f"label/fa4e/{two.key}"] = text
-    with pytest.raises(StoreError, match="does not hold what its key says"):
-        StoredTeacher(FakeTeacher(), store).label([two])
+    fake = FakeTeacher()
+    bad, good = StoredTeacher(fake, store).label([two, one])
+    assert isinstance(bad, Failure) and bad.failure == "invalid" and isinstance(good, Label)
+    assert (
+        "holds probabilities of other actions than its task's: it is passed over"
+        in capsys.readouterr().err
+    )
+    assert fake.asked == [] and store._cache[f"label/fa4e/{two.key}"] == text
+    (again,) = StoredTeacher(fake, store, retry_failures=True).label([two])
+    assert isinstance(again, Label) and fake.asked == [two.key]
 
 
 @pytest.mark.parametrize(

@@ -8,22 +8,29 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
 
+from lvlm2p.envs.untrusted import MalformedDataError, read_bytes
 from lvlm2p.teachers.errors import RunError
+from lvlm2p.teachers.label import Count
+
+MAX_LEDGER_BYTES = 10_000
 
 RECORD = 160
 """Bytes of a ledger, the same for all numbers, so that a new one covers the old one."""
 
 
+MAX_SPENT_USD = 1e12
+
+
 class Spent(BaseModel, extra="forbid", strict=True, allow_inf_nan=False):
     """What a ledger holds."""
 
-    calls: int = Field(default=0, ge=0)
-    kept: int = Field(default=0, ge=0)
+    calls: Count = 0
+    kept: Count = 0
     """Those of the calls whose answers are stored."""
     charged: bool = False
     """Whether the model sends bills, be they of $0. A model in our process sends none."""
-    usd: float = Field(default=0.0, ge=0)
-    unpriced_calls: int = Field(default=0, ge=0)
+    usd: float = Field(default=0.0, ge=0, le=MAX_SPENT_USD)
+    unpriced_calls: Count = 0
 
     @property
     def for_good(self) -> int:
@@ -147,11 +154,11 @@ class Budget:
 
 def _read(ledger: Path) -> Spent:
     try:
-        data = ledger.read_bytes()
+        data = read_bytes(ledger, MAX_LEDGER_BYTES)
         return Spent.model_validate_json(data) if data else Spent()  # killed before the first note
     except (FileNotFoundError, NotADirectoryError):
         return Spent()
-    except (OSError, ValidationError) as error:
+    except (OSError, MalformedDataError, ValidationError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is damaged"
         raise RunError(
             f"{ledger}, which says what the run has spent so far, can't be read: {why}"

@@ -15,8 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from lvlm2p.envs import Plan, UserError, View, sample_states, task_for
+from lvlm2p.envs.untrusted import MalformedDataError, parse_json, read_text, shorten
 from lvlm2p.teachers.errors import LabelFileError
 from lvlm2p.teachers.evaluation.measures import Bools
+
+MAX_STATE_SET_BYTES = 2**28
+"""Some hundred thousand states."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +81,8 @@ def load_states(path: Path, env_ids: Sequence[str]) -> dict[str, list[Case]]:
             it has none for one of the environments.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_text(path, MAX_STATE_SET_BYTES).split("\n")
+    except (OSError, MalformedDataError) as error:
         raise LabelFileError(f"can't read the state set {path}: {error}") from error
     sets: dict[str, dict[str, Case]] = {}
     for number, line in enumerate(lines, start=1):
@@ -94,16 +98,22 @@ def load_states(path: Path, env_ids: Sequence[str]) -> dict[str, list[Case]]:
 
 def _parse(line: str, where: str) -> tuple[str, Case]:
     try:
-        row = json.loads(line)
+        row = parse_json(line)
         env_id, view = row["env"], View.from_json(row["view"])
         if task_for(env_id) is not view.task:
             raise UserError(f"{env_id} is not an environment of task {view.task.name}.")
         case = Case(view)
         case.plan  # noqa: B018 (decodes the state: a broken one is found here)
+    except MalformedDataError as error:
+        raise LabelFileError(f"{where} is not a state: {error}") from error
     except UserError as error:
         raise LabelFileError(f"{where}: {error}") from error
     except Exception as error:  # a foreign file can break a planner in any way
         raise LabelFileError(
-            f'{where} is not a state ({{"env": ..., "view": ...}}): {type(error).__name__}: {error}'
+            f'{where} is not a state ({{"env": ..., "view": ...}}): {_said(error)}'
         ) from error
     return env_id, case
+
+
+def _said(error: Exception) -> str:
+    return shorten(" ".join(f"{type(error).__name__}: {error}".split()))

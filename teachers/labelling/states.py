@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lvlm2p.envs import View, sample_states, task_for
+from lvlm2p.envs.untrusted import parse_json
 from lvlm2p.teachers.errors import LabelFileError, Lvlm2pError
 from lvlm2p.teachers.labelling.config import LabelConfig
 from lvlm2p.teachers.progress import say
@@ -53,35 +54,54 @@ def states_in(path: Path) -> list[View]:
     """The distinct states of a label set, whoever labelled them.
 
     Raises:
-        LabelFileError: the file is no label set, or a row of it is no state.
+        LabelFileError: the file is no label set, or no row of it is a state. Rows that are none are
+            passed over, and counted on stderr.
     """
     from lvlm2p.teachers.labelset.parquet import read_rows
+    from lvlm2p.teachers.labelset.schema import view_from_row
 
-    return views_of(read_rows(path, keep=STATE_COLUMNS))
+    rows = enumerate(read_rows(path, keep=STATE_COLUMNS))
+    return _usable(path, ((f"row {n:,}", partial(view_from_row, row)) for n, row in rows))
 
 
 def visited_states(run: Path) -> list[View]:
     """The states that a training run has visited, in the order in which it did.
 
     Raises:
-        LabelFileError: there is no such run, or its list of states is damaged.
+        LabelFileError: there is no such run, or its list names no states. Lines that are no state
+            are passed over, and counted on stderr.
     """
     path = run / VISITED
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+        with path.open("rb") as file:
+            lines = enumerate(file, start=1)
+            whole = ((n, line) for n, line in lines if line.endswith(b"\n"))  # the last may be torn
+            return _usable(path, ((f"line {n:,}", partial(_view_in, line)) for n, line in whole))
+    except OSError as error:
         raise LabelFileError(
             f"{run} has no usable {VISITED}, the list of states that a training run visits: {error}"
         ) from error
+
+
+def _view_in(line: bytes) -> View:
+    return View.from_json(parse_json(line))
+
+
+def _usable(path: Path, saved: Iterable[tuple[str, Callable[[], View]]]) -> list[View]:
+    """The distinct views that can be read; ``saved``: where in ``path`` each is, and its reader."""
     views: dict[str, View] = {}
-    for number, line in enumerate(lines[:-1], start=1):  # after a kill the last may be torn
+    bad: list[str] = []
+    for where, read in saved:
         try:
-            view = View.from_json(json.loads(line))
-        except (ValueError, TypeError, Lvlm2pError) as error:
-            raise LabelFileError(f"{path}, line {number}: not a state: {error}") from error
-        views.setdefault(view.key, view)
+            view = read()
+        except Lvlm2pError as error:
+            bad.append(f"{where}: not a state: {error}")
+        else:
+            views.setdefault(view.key, view)
     if not views:
-        raise LabelFileError(f"{path} names no states")
+        raise LabelFileError(f"{path} names no states{f'; {bad[0]}' if bad else ''}")
+    if bad:
+        say(f"{path}: {len(bad):,} bad states are passed over; the first is {bad[0]}")
     return list(views.values())
 
 

@@ -12,11 +12,12 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from lvlm2p.teachers.errors import LabelFileError
+from lvlm2p.envs.untrusted import shorten
+from lvlm2p.teachers.errors import LabelFileError, Lvlm2pError
 from lvlm2p.teachers.files import replacing
 from lvlm2p.teachers.label import Entry
 from lvlm2p.teachers.labelset.paths import writable_file
-from lvlm2p.teachers.labelset.schema import REQUIRED, SCHEMA, schema, to_row
+from lvlm2p.teachers.labelset.schema import REQUIRED, SCHEMA, UNREADABLE, schema, to_row
 
 GROUP_ROWS = 5_000
 """Rows of a row group: what is in memory at once."""
@@ -28,7 +29,13 @@ the claim alone would make a reader allocate it."""
 HERE = pafs.LocalFileSystem()
 """Said outright: pyarrow takes a path such as ``d:x/y`` for an address otherwise."""
 
-NOT_A_FILE_OF_LABELS = (pa.ArrowException, OSError, MemoryError, OverflowError)
+MAX_BATCH_BYTES = 2**26
+"""A batch of rows that is larger is decoded row by row."""
+
+MAX_ROW_BYTES = 2**21
+"""Of one row: a label has a few thousand. As JSON, escapes and all, the store still takes it."""
+
+NOT_A_FILE_OF_LABELS = (pa.ArrowException, OSError, MemoryError, ValueError)
 
 
 def write_labels(path: Path, entries: Iterable[Entry], images: bool = False) -> int:
@@ -52,7 +59,7 @@ def write_labels(path: Path, entries: Iterable[Entry], images: bool = False) -> 
                 rows = [to_row(entry, images) for entry in group]
                 writer.write_table(pa.Table.from_pylist(rows, columns))
                 count += len(group)
-    except OSError as error:
+    except (OSError, pa.ArrowException) as error:
         raise LabelFileError(f"{path} can't be written: {error}") from error
     return count
 
@@ -62,7 +69,8 @@ def read_rows(
 ) -> Iterator[dict[str, Any]]:
     """The rows of a label set, unchecked (see :func:`lvlm2p.teachers.labelset.schema.from_row`).
 
-    ``path`` is a file, or a folder whose ``.parquet`` files make up the set.
+    ``path`` is a file, or a folder whose ``.parquet`` files make up the set. Of a row that can't be
+    decoded, or is too large, there is only :data:`UNREADABLE`: why.
 
     Raises:
         LabelFileError: the file is no label set, or is damaged.
@@ -74,7 +82,28 @@ def read_rows(
     with explained(path), pq.ParquetFile(path, filesystem=HERE) as file:
         wanted = [name for name in _columns(path, file) if name in keep and name not in leave_out]
         for batch in file.iter_batches(batch_size=1_000, columns=wanted):
-            yield from batch.to_pylist()
+            yield from _decoded(batch)
+
+
+def _decoded(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
+    """The rows of a batch; one by one where the batch as a whole can't be had."""
+    rows = None
+    if batch.nbytes <= MAX_BATCH_BYTES:
+        with contextlib.suppress(*NOT_A_FILE_OF_LABELS):
+            rows = batch.to_pylist()
+    if rows is not None:
+        yield from rows
+        return
+    for number in range(batch.num_rows):
+        row = batch.slice(number, 1)
+        if row.nbytes > MAX_ROW_BYTES:
+            yield {UNREADABLE: f"it is larger than {MAX_ROW_BYTES:,} bytes"}
+            continue
+        try:
+            (plain,) = row.to_pylist()
+        except NOT_A_FILE_OF_LABELS as error:
+            plain = {UNREADABLE: f"it can't be decoded: {shorten(str(error))}"}
+        yield plain
 
 
 def count_rows(path: Path) -> int:
@@ -99,6 +128,9 @@ def _parts(folder: Path) -> list[Path]:
 def _columns(path: Path, file: pq.ParquetFile) -> list[str]:
     """The columns that can be read."""
     found = file.schema_arrow
+    twice = sorted({name for name in found.names if found.names.count(name) > 1})
+    if twice:
+        raise LabelFileError(f"{path}: it has the column {shorten(twice[0], 60)} twice")
     missing = [name for name in REQUIRED if name not in found.names]
     if missing:
         raise LabelFileError(
@@ -153,6 +185,8 @@ def explained(path: Path) -> Iterator[None]:
         raise LabelFileError(f"{path}: there is no such file")
     try:
         yield
-    except NOT_A_FILE_OF_LABELS as error:
-        said = " ".join(str(error).split())[:200]
+    except Lvlm2pError:
+        raise
+    except Exception as error:  # of a damaged file pyarrow raises anything
+        said = shorten(" ".join(str(error).split()) or type(error).__name__)
         raise LabelFileError(f"{path} can't be read as Parquet: {said}") from error

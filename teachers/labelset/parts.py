@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
+from lvlm2p.envs.untrusted import shorten
 from lvlm2p.teachers.errors import LabelFileError
 from lvlm2p.teachers.label import Entry
 from lvlm2p.teachers.labelset.schema import schema, to_row
@@ -50,8 +51,15 @@ class Parts:
         """Keys of the states that have a row."""
         keys: set[str] = set()
         for name in self.names():
-            table = pq.read_table(name, columns=["key"], filesystem=self.files)
-            keys.update(table["key"].to_pylist())
+            try:
+                table = pq.read_table(name, columns=["key"], filesystem=self.files)
+                keys.update(table["key"].to_pylist())
+            except Exception as error:  # of a damaged file pyarrow raises anything
+                said = shorten(" ".join(str(error).split()) or type(error).__name__)
+                raise LabelFileError(
+                    f"{name} can't be read as a part of a label set ({said}): take it away, and "
+                    "its states are labelled once more"
+                ) from error
         return keys
 
     def write(self, entries: Sequence[Entry]) -> None:
@@ -63,6 +71,9 @@ class Parts:
         table = pa.Table.from_pylist([to_row(entry) for entry in entries], schema(images=False))
         local = isinstance(self.files, pafs.LocalFileSystem)
         draft = f"{name}.writing" if local else name  # object stores show complete files only
-        pq.write_table(table, draft, filesystem=self.files, compression="zstd")
-        if local:
-            self.files.move(draft, name)
+        try:
+            pq.write_table(table, draft, filesystem=self.files, compression="zstd")
+            if local:
+                self.files.move(draft, name)
+        except OSError as error:
+            raise LabelFileError(f"{name} can't be written: {error}") from error

@@ -9,12 +9,13 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import pyarrow as pa
-from pydantic import ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from lvlm2p.envs import View
+from lvlm2p.envs.untrusted import first_problem, parse_json, shorten
 from lvlm2p.teachers.errors import AnswerError, LabelFileError, Lvlm2pError
 from lvlm2p.teachers.label import Answer, Entry, Failure, Label, check_probabilities
 
@@ -57,6 +58,12 @@ IMAGE = pa.field("image", pa.struct([("bytes", pa.binary()), ("path", pa.string(
 REQUIRED = ("key", "kind", "task", "mission", "state", "teacher", "fingerprint")
 """Columns without which nothing can be made of a file. A column may be missing besides; its value
 is then what a label has when nobody knows better."""
+
+UNREADABLE = "unreadable"
+"""In place of all columns: why a row can't be had."""
+
+Sample = Annotated[int, Field(ge=0, lt=2**31)]
+_SAMPLE = TypeAdapter(dict[str, Sample])
 
 SHARED = ("task", "teacher", "fingerprint", "model", "prompt", "latency_s", "created", "version")
 
@@ -109,27 +116,26 @@ def from_row(row: Mapping[str, Any]) -> Entry:
     Raises:
         LabelFileError: what is wrong with the row, in one sentence.
     """
+    if UNREADABLE in row:
+        raise LabelFileError(row[UNREADABLE])
     for name in REQUIRED:
         if row[name] is None:
             raise LabelFileError(f"{name} is empty")
     view = view_from_row(row)
     if view.key != row["key"]:
         raise LabelFileError(
-            f"its state has the key {view.key}, not {row['key']}: the row was altered, or written "
-            "by a version that draws states differently"
+            f"its state has the key {view.key}, not {shorten(str(row['key']))}: the row was "
+            "altered, or written by a version that draws states differently"
         )
     try:
         answer = _answer(row)
         if isinstance(answer, Label):
             answer = _exact(view, answer)
+        sample = _SAMPLE.validate_python({"sample": row.get("sample") or 0})["sample"]
     except ValidationError as error:
-        first = error.errors()[0]
-        raise LabelFileError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise LabelFileError(first_problem(error)) from error
     except (AnswerError, TypeError, ValueError) as error:
-        raise LabelFileError(str(error)) from error
-    sample = row.get("sample") or 0
-    if sample < 0:
-        raise LabelFileError(f"sample is {sample}: it must be at least 0")
+        raise LabelFileError(shorten(str(error))) from error
     return Entry(view, answer, sample)
 
 
@@ -139,6 +145,8 @@ def view_from_row(row: Mapping[str, Any]) -> View:
     Raises:
         LabelFileError: they are no state of a task that is known here.
     """
+    if UNREADABLE in row:
+        raise LabelFileError(row[UNREADABLE])
     try:
         said = {name: row.get(name) for name in ("task", "mission", "carrying", "blank")}
         return View.from_json({**said, "state": base64.b64encode(row["state"]).decode()})
@@ -155,7 +163,8 @@ def _answer(row: Mapping[str, Any]) -> Answer:
     if row["kind"] == "failure":
         return Failure(**facts, failure=row.get("failure"), message=row.get("message") or "")
     if row["kind"] != "label":
-        raise LabelFileError(f"kind is {row['kind']!r}: it must be label or failure")
+        kind = shorten(str(row["kind"]), 60)
+        raise LabelFileError(f"kind is {kind!r}: it must be label or failure")
     actions, probabilities = row.get("actions") or [], row.get("probabilities") or []
     if len(set(actions)) != len(actions) or len(actions) != len(probabilities):
         raise LabelFileError(f"{len(actions)} actions have {len(probabilities)} probabilities")
@@ -164,7 +173,7 @@ def _answer(row: Mapping[str, Any]) -> Answer:
         **facts,
         probabilities=dict(zip(actions, probabilities, strict=True)),
         elicitation=row.get("elicitation"),
-        analysis=None if analysis is None else json.loads(analysis),
+        analysis=None if analysis is None else parse_json(analysis),
         outside=row.get("outside"),
     )
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 from lvlm2p.envs import Task, View
+from lvlm2p.envs.untrusted import shorten
 from lvlm2p.teachers.errors import ConfigError, LabelFileError, MissingLabelsError
-from lvlm2p.teachers.label import Answer, Failure
+from lvlm2p.teachers.label import Answer, Entry, Failure
 from lvlm2p.teachers.labelset.parquet import read_rows
 from lvlm2p.teachers.labelset.schema import from_row
+from lvlm2p.teachers.progress import say
 from lvlm2p.teachers.teacher import CostEstimate, Counts, Teacher
 
 
@@ -18,7 +20,7 @@ class LabelSetTeacher(Teacher):
     """Answers from the rows of one teacher, and of one sample, in a Parquet label set.
 
     Raises:
-        LabelFileError: the file is no label set, or a row of it is bad.
+        LabelFileError: the file is no label set, or has no good row. Bad ones are passed over.
         ConfigError: the file holds several teachers and ``teacher`` is none of them.
     """
 
@@ -35,18 +37,22 @@ class LabelSetTeacher(Teacher):
         self._answers: dict[str, Answer] = {}
         self._fingerprints: dict[str, str] = {}
         self.name = _whose(path, teacher)
+        bad: list[str] = []
         for number, row in enumerate(read_rows(path, leave_out=["transcript"])):
-            if row["teacher"] == self.name and (row.get("sample") or 0) == sample:
-                self._add(number, row)
+            try:
+                entry = from_row(row)
+            except LabelFileError as error:
+                bad.append(f"row {number:,}: {error}")
+                continue
+            if entry.answer.teacher == self.name and entry.sample == sample:
+                self._add(entry)
+        if bad and not self._answers:
+            raise LabelFileError(f"{path} holds no usable labels; {bad[0]}")
+        if bad:
+            say(f"{path}: {len(bad):,} bad rows are passed over; the first is {bad[0]}")
 
-    def _add(self, number: int, row: dict[str, object]) -> None:
-        try:
-            view, answer, _ = from_row(row)
-        except LabelFileError as error:
-            raise LabelFileError(
-                f"{self.path}, row {number:,}: {error}; `lvlm2p labels import` takes the good rows "
-                "of such a file into a store"
-            ) from error
+    def _add(self, entry: Entry) -> None:
+        view, answer, _ = entry
         known = self._fingerprints.setdefault(answer.task, answer.fingerprint)
         if known != answer.fingerprint:
             raise LabelFileError(
@@ -118,7 +124,8 @@ def load_label_set(
 
 def _whose(path: Path, teacher: str | None) -> str:
     """The only teacher in the file, or the one that was named."""
-    names = {str(row["teacher"]) for row in read_rows(path, keep=["teacher"])}
+    named = {row.get("teacher") for row in read_rows(path, keep=["teacher"])}
+    names = {name for name in named if isinstance(name, str)}
     if not names:
         raise LabelFileError(f"{path} holds no labels")
     if len(names) == 1:
@@ -126,5 +133,6 @@ def _whose(path: Path, teacher: str | None) -> str:
     if teacher in names:
         return teacher
     raise ConfigError(
-        f"{path} holds labels of {', '.join(sorted(names))}: name one of them with --teacher"
+        f"{path} holds labels of {shorten(', '.join(sorted(names)), 1_000)}: name one of them "
+        "with --teacher"
     )

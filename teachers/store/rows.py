@@ -24,10 +24,13 @@ from diskcache.core import DBNAME, MODE_RAW
 from pydantic import TypeAdapter, ValidationError
 
 from lvlm2p.envs import View
-from lvlm2p.envs.untrusted import MAX_BYTES, first_problem, is_text, shorten
+from lvlm2p.envs.untrusted import first_problem, is_text, shorten
 from lvlm2p.teachers.errors import StoreError
 from lvlm2p.teachers.label import Answer, Failure, Label, StoredAnswer
 from lvlm2p.teachers.store.database import TIMEOUT_S, explained, refuse
+
+LONGEST_ROW = 2**27
+"""Characters of an answer: a provider's longest reply, each character escaped, is shorter."""
 
 PRECISION = 1e-6
 """How far from 1 stored probabilities may sum."""
@@ -113,8 +116,8 @@ def parse(path: Path, key: str, text: str) -> Answer:
         StoreError: the row is not an answer.
     """
     try:
-        if len(text) > MAX_BYTES:
-            raise damaged(path, key, f"it is larger than {MAX_BYTES:,} bytes")
+        if len(text) > LONGEST_ROW:
+            raise damaged(path, key, f"it has more than {LONGEST_ROW:,} characters")
         if key.startswith("label/"):
             return Label.model_validate_json(text)
         return Failure.model_validate_json(text)

@@ -227,7 +227,8 @@ class LabelStore:
         labels = [answer for answer, _ in found.values()]
         if not labels:
             return None, None
-        total = reduce(add_usd, (label.cost_usd for label in labels), 0.0)
+        costs: list[float | None] = [0.0, *(label.cost_usd for label in labels)]
+        total = reduce(add_usd, costs)
         mean_cost = None if total is None else total / len(labels)
         return sum(label.latency_s for label in labels) / len(labels), mean_cost
 

@@ -11,16 +11,20 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from lvlm2p.envs import Task, View, task_named
+from lvlm2p.envs.untrusted import MalformedDataError, first_problem, read_json, shorten
 from lvlm2p.teachers.errors import ConfigError, UnknownNameError
 from lvlm2p.teachers.label import Answer, Label
 from lvlm2p.teachers.teacher import Teacher
 from lvlm2p.teachers.wrappers.base import TeacherWrapper
+
+MAX_REPORT_BYTES = 2**26
 
 FLOOR = 1e-3
 """A stated 0 is read as this much before it is tempered: below the resolution of what models state,
@@ -108,7 +112,7 @@ def calibrated(teacher: Teacher, report: Path) -> CalibratedTeacher:
     rows = _results(report)
     mine = [row for row in rows if _is_about(teacher, row)]
     if not mine:
-        measured = ", ".join(sorted({str(row.get("teacher")) for row in rows})) or "nobody"
+        measured = shorten(", ".join(sorted({row.teacher for row in rows}))) or "nobody"
         raise ConfigError(
             f"{report} measured {measured}, but not {teacher.name} as it is configured now: "
             "run lvlm2p evaluate with the same options as this run"
@@ -119,36 +123,60 @@ def calibrated(teacher: Teacher, report: Path) -> CalibratedTeacher:
     return CalibratedTeacher(teacher, temperatures, report)
 
 
-def _is_about(teacher: Teacher, row: Mapping[str, Any]) -> bool:
+class _Fitted(BaseModel, strict=True):
+    """Of a report.json, the part about a temperature that is read here."""
+
+    value: float = Field(ge=0.01, le=100)
+
+
+class _Measured(BaseModel):
+    """Of a report.json, the part about one teacher in one environment that is read here."""
+
+    teacher: str
+    task: str
+    fingerprint: str
+    temperature: object = None
+
+    @property
+    def fitted(self) -> float | None:
+        """The temperature; None where there is none to be used."""
+        try:
+            return _Fitted.model_validate(self.temperature).value
+        except ValidationError:
+            return None
+
+
+_RESULTS = TypeAdapter(dict[Literal["results"], list[_Measured]])
+
+
+def _is_about(teacher: Teacher, row: _Measured) -> bool:
     """Whether ``row`` measured this teacher in this configuration, on a task known here."""
     try:
-        task = task_named(str(row.get("task")))
+        task = task_named(row.task)
     except UnknownNameError:
         return False
-    return bool(row.get("fingerprint") == teacher.fingerprint_for(task))
+    return row.fingerprint == teacher.fingerprint_for(task)
 
 
-def _results(report: Path) -> list[dict[str, Any]]:
+def _results(report: Path) -> list[_Measured]:
     try:
-        text = report.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        found = read_json(report, MAX_REPORT_BYTES)
+        rows = found.get("results") if isinstance(found, dict) else None
+        return _RESULTS.validate_python({"results": rows})["results"]
+    except OSError as error:
         raise ConfigError(f"can't read the calibration file {report}: {error}") from error
-    try:
-        rows = json.loads(text)["results"]
-        if not all(isinstance(row, dict) for row in rows):
-            raise TypeError
-    except (ValueError, KeyError, TypeError) as error:
+    except (MalformedDataError, ValidationError) as error:
+        what = first_problem(error) if isinstance(error, ValidationError) else str(error)
         raise ConfigError(
-            f"{report} is not a report: --calibrate takes the report.json of lvlm2p evaluate"
+            f"{report} is not a report ({what}): --calibrate takes the report.json of lvlm2p "
+            "evaluate"
         ) from error
-    return list(rows)
 
 
-def _by_task(rows: list[dict[str, Any]]) -> dict[str, float]:
+def _by_task(rows: list[_Measured]) -> dict[str, float]:
     """One temperature a task: the geometric mean over its environments."""
     found: dict[str, list[float]] = {}
     for row in rows:
-        value = (row.get("temperature") or {}).get("value")
-        if isinstance(value, int | float) and 0.01 <= value <= 100:
-            found.setdefault(str(row.get("task")), []).append(float(value))
+        if row.fitted is not None:
+            found.setdefault(row.task, []).append(row.fitted)
     return {task: float(np.exp(np.mean(np.log(values)))) for task, values in found.items()}

@@ -46,8 +46,13 @@ class MalformedDataError(UserError, ValueError):
     """Foreign data that is not what it should be, in a few words; the caller adds where it is."""
 
 
-def parse_json(data: bytes | str, max_bytes: int = MAX_BYTES) -> Any:
+def parse_json(
+    data: bytes | str, max_bytes: int = MAX_BYTES, *, half_characters: bool = False
+) -> Any:
     """The value of a JSON text, which is UTF-8.
+
+    Args:
+        half_characters: take lone surrogates, for a reader that replaces them.
 
     Raises:
         MalformedDataError: it is none, or beyond the limits of this module.
@@ -65,7 +70,7 @@ def parse_json(data: bytes | str, max_bytes: int = MAX_BYTES) -> Any:
         raise MalformedDataError(f"it is not JSON: {error}") from None
     # Few brackets can't be deep, and only an escape can stand for half a character.
     if text.count("[") + text.count("{") > MAX_DEPTH or "\\u" in text or not text.isascii():
-        _check(value)
+        _check(value, half_characters)
     return value
 
 
@@ -175,7 +180,7 @@ def _whole_number(digits: str) -> int:
     return int(digits)
 
 
-def _check(value: Any) -> None:
+def _check(value: Any, half_characters: bool = False) -> None:
     """Not too deep, and all text can be written as UTF-8."""
     todo = [(value, 0)]
     while todo:
@@ -185,7 +190,7 @@ def _check(value: Any) -> None:
                 raise _too_deep()
             parts = itertools.chain(item, item.values()) if isinstance(item, dict) else item
             todo += [(part, depth + 1) for part in parts]
-        elif isinstance(item, str) and not is_text(item):
+        elif isinstance(item, str) and not half_characters and not is_text(item):
             raise MalformedDataError("it has half a character (a lone surrogate)")
 
 

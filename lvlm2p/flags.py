@@ -132,19 +132,16 @@ def config_file(argv: Argv, model: type[BaseModel]) -> tuple[Path | None, dict[s
     named += [value for arg, value in itertools.pairwise(argv) if arg == "--config"]
     if not named:
         return None, {}
-    import yaml
     from pydantic import TypeAdapter, ValidationError
 
+    from lvlm2p.envs.untrusted import MalformedDataError, read_yaml
     from lvlm2p.teachers.errors import ConfigError
 
     path = Path(named[-1])
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError) as error:
+        data = read_yaml(path) or {}
+    except (OSError, MalformedDataError) as error:
         raise ConfigError(f"--config {path} can't be read: {error}") from None
-    except yaml.YAMLError as error:
-        where = " ".join(str(error).split())
-        raise ConfigError(f"--config {path} is not YAML: {where}") from None
     if not isinstance(data, dict):
         raise ConfigError(f"--config {path} must hold one 'key: value' a line")
     data = _by_own_names(path, data, model)

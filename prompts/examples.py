@@ -15,8 +15,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lvlm2p.envs import ImageStyle, Task, UserError, View
+from lvlm2p.envs.untrusted import MalformedDataError, first_problem, read_bytes, read_json
 from lvlm2p.prompts.errors import PromptError
 from lvlm2p.prompts.schema import Analysis, action_model, probabilities_json
+
+PNG = b"\x89PNG\r\n\x1a\n"
+"""How a PNG file begins."""
 
 POOLS = Path(__file__).parent / "examples"
 """The pools that come with this package."""
@@ -76,13 +80,13 @@ def load_examples(
     if path is None:
         return []
     try:
-        pool = _Pool.model_validate_json(path.read_bytes())
+        pool = _Pool.model_validate(read_json(path))
         chosen = pool.examples[:n]
         return [_load(task, record, path, pool.style, style) for record in chosen]
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise PromptError(f"{path}: {where}: {first['msg']}") from error
+        raise PromptError(f"{path}: {first_problem(error)}") from error
+    except (OSError, MalformedDataError) as error:
+        raise PromptError(f"{path}: can't be read: {error}") from error
 
 
 def _pool_file(task: Task, folder: Path | None) -> Path | None:
@@ -108,10 +112,21 @@ def _load(
         raise PromptError(f"{path}: {record.picture}: {error}") from error
     picture = path.parent / record.picture
     try:
-        png = picture.read_bytes() if drawn == wanted else view.png(wanted)
-    except OSError as error:
-        raise PromptError(f"{picture}: can't be read: {error.strerror}") from error
+        png = _picture(path.parent, record.picture) if drawn == wanted else view.png(wanted)
+    except (OSError, MalformedDataError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise PromptError(f"{picture}: can't be read: {why}") from error
     return Example(view, png, record.analysis, ordered, record.action)
+
+
+def _picture(folder: Path, name: str) -> bytes:
+    """A PNG file of the pool's own: whatever else a pool names would go to the model's provider."""
+    if Path(name).name != name:
+        raise MalformedDataError("a picture lies beside its examples.json")
+    png = read_bytes(folder / name)
+    if not png.startswith(PNG):
+        raise MalformedDataError("it is no PNG file")
+    return png
 
 
 def pool_json(about: str, style: ImageStyle, examples: list[Example], names: list[str]) -> str:

@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from lvlm2p.envs import ImageStyle, Task, View
 from lvlm2p.envs.errors import UnknownNameError
+from lvlm2p.envs.untrusted import MalformedDataError, first_problem, read_yaml
 from lvlm2p.prompts.answer_format import AnswerFormat, Elicit, answer_format
 from lvlm2p.prompts.conversation import Conversation, Message, Question, user_message
 from lvlm2p.prompts.errors import PromptError
@@ -153,19 +154,15 @@ def _folder(name: str) -> Path:
 
 
 def _manifest(folder: Path) -> _Manifest:
-    import yaml
-
     path = folder / "prompt.yaml"
     try:
-        return _Manifest.model_validate(yaml.safe_load(path.read_text("utf-8")) or {})
+        return _Manifest.model_validate(read_yaml(path) or {})
     except FileNotFoundError:
         raise PromptError(f"{folder} is no prompt: it has no prompt.yaml") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise PromptError(f"{path}: can't be read: {' '.join(str(error).split())}") from error
+    except (OSError, MalformedDataError) as error:
+        raise PromptError(f"{path}: can't be read: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise PromptError(f"{path}: {where}: {first['msg']}") from error
+        raise PromptError(f"{path}: {first_problem(error)}") from error
 
 
 def _examples(

@@ -10,7 +10,11 @@ import jinja2
 import jinja2.meta
 import jinja2.sandbox
 
+from lvlm2p.envs.untrusted import MalformedDataError, read_text, shorten
 from lvlm2p.prompts.errors import PromptError
+
+MAX_TEXT_BYTES = 2**20
+"""Of one file of a prompt."""
 
 PICTURE = "\x00picture\x00"
 """What ``{{ picture }}`` renders to: the place in a text where the picture goes."""
@@ -71,7 +75,7 @@ class Templates:
         path = self._find(name)
         if path is None:
             raise PromptError(f"the prompt in {self._folders[0]} lacks the file {name}")
-        return path.read_text("utf-8")
+        return read_text(path, MAX_TEXT_BYTES)
 
     def _collect(self, name: str) -> None:
         """Read ``name`` and, after it, every file that it includes."""
@@ -81,7 +85,7 @@ class Templates:
             self.sources[name] = self._source(name)
             tree = self._environment.parse(self.sources[name])
             names = list(jinja2.meta.find_referenced_templates(tree))
-        except (OSError, UnicodeDecodeError, RecursionError, jinja2.TemplateError) as error:
+        except (OSError, MalformedDataError, RecursionError, jinja2.TemplateError) as error:
             raise PromptError(f"{self._where(name)}: {_said(error)}") from error
         for included in names:
             if included is None:
@@ -98,6 +102,6 @@ def _said(error: Exception) -> str:
     """What is wrong with a template, on one line."""
     if isinstance(error, RecursionError):
         return "it includes itself, or is nested too deeply"
-    said = " ".join(str(error).split())
-    known = isinstance(error, OSError | UnicodeDecodeError | jinja2.TemplateError)
+    said = shorten(" ".join(str(error).split()))
+    known = isinstance(error, OSError | MalformedDataError | jinja2.TemplateError)
     return said if known else f"can't be rendered: {type(error).__name__}: {said}"

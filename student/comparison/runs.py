@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lvlm2p.student.comparison.files import RECORD, final_success, read_record, read_rows
 from lvlm2p.student.window import COUNT, Window, windowed
 from lvlm2p.teachers.errors import RunError
-
-RECORD = "versions.json"
-"""In the folder of every run: how it was configured, and with which versions."""
 
 ALONE = "no teacher"
 OF_A_TEACHER = (
@@ -148,22 +144,17 @@ def read_run(folder: Path, metrics: Iterable[str]) -> RecordedRun:
     path = folder / RECORD
     if not path.is_file():
         raise RunError(f"there is no run in {folder}: each has a {RECORD}")
-    try:
-        record = json.loads(path.read_bytes())
-        config, teacher = dict(record["config"]), record["teacher"]
-        if teacher:
-            config["teacher"] = teacher["name"]  # with --labels, whoever made the labels
-        env, seed = config.pop("env"), config.pop("seed")
-        args = dict(config.pop("teacher_args"))
-        seeds = (seed, args.pop("seed", None))
-        if config["teacher"] == "none":
-            config = {key: value for key, value in config.items() if key not in OF_A_TEACHER}
-            args, seeds = {}, (seed, None)
-        fingerprint = teacher["fingerprint"] if teacher and seeds[1] is None else None
-        named = {str(key): value for key, value in config.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"{path} can't be read: {type(error).__name__}: {error}") from None
-    rows = _read_rows(folder / "metrics.csv", {*metrics, *OF_THE_WINDOW})
+    record = read_record(path)
+    config, teacher = record.config.model_dump(), record.teacher
+    if teacher is not None:
+        config["teacher"] = teacher.name  # with --labels, whoever made the labels
+    env, seed, args = config.pop("env"), config.pop("seed"), config.pop("teacher_args")
+    seeds = (seed, args.pop("seed", None))
+    if config["teacher"] == "none":
+        config = {key: value for key, value in config.items() if key not in OF_A_TEACHER}
+        args, seeds = {}, (seed, None)
+    fingerprint = teacher.fingerprint if teacher is not None and seeds[1] is None else None
+    rows = read_rows(folder / "metrics.csv", {*metrics, *OF_THE_WINDOW})
     curves = {
         metric: {int(row["frames"]): row[metric] for row in rows if metric in row}
         for metric in metrics
@@ -172,39 +163,11 @@ def read_run(folder: Path, metrics: Iterable[str]) -> RecordedRun:
         raise RunError(
             f"{folder / 'metrics.csv'} has no values yet: wait for the run's first update"
         )
-    n_envs = named.get("n_envs")
+    n_envs = config.get("n_envs")
     window = Window.of(rows, n_envs if isinstance(n_envs, int) else 0)
-    success = _final_success(folder / "result.json")
-    return RecordedRun(folder, env, seed, named | args, seeds, fingerprint, curves, success, window)
-
-
-def _read_rows(path: Path, columns: Iterable[str]) -> list[dict[str, float]]:
-    """Each with ``frames`` and those of ``columns`` in which there is a finite number."""
-    try:
-        text = path.read_text(encoding="ascii")
-    except FileNotFoundError:
-        raise RunError(f"there are no curves in {path.parent}: metrics.csv is missing") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{path} can't be read: {error}") from None
-    whole = text[: text.rfind("\n") + 1]  # a run may be writing, or was killed at it
-    rows = []
-    for number, row in enumerate(csv.DictReader(whole.splitlines()), start=2):
-        try:
-            numbers = {"frames": float(int(row["frames"]))}
-            numbers |= {name: float(row[name]) for name in columns if row.get(name)}
-        except (KeyError, TypeError, ValueError) as error:
-            raise RunError(f"{path}, line {number}, is not a row of metrics: {error}") from None
-        rows.append({name: value for name, value in numbers.items() if math.isfinite(value)})
-    return rows
-
-
-def _final_success(path: Path) -> float | None:
-    try:
-        return float(json.loads(path.read_bytes())["evaluation"]["success"])
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} can't be read: {type(error).__name__}: {error}") from None
+    success = final_success(folder / "result.json")
+    options = config | args
+    return RecordedRun(folder, env, seed, options, seeds, fingerprint, curves, success, window)
 
 
 def grouped(runs: Sequence[RecordedRun]) -> list[Group]:

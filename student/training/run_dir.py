@@ -12,6 +12,7 @@ from itertools import count, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lvlm2p.envs.untrusted import read_json, shorten
 from lvlm2p.student.config import ABOUT_THE_TEACHER, RUN_DIR
 from lvlm2p.teachers.errors import RunError
 from lvlm2p.teachers.files import PART, write_atomically
@@ -131,7 +132,7 @@ def _check_same(folder: Path, now: dict[str, Any]) -> None:
     if all(entry.name == LOCK or entry.name.endswith(PART) for entry in folder.iterdir()):
         return  # killed before it wrote anything: it may be resumed from the beginning
     try:
-        then = json.loads((folder / "versions.json").read_bytes())
+        then = read_json(folder / "versions.json")
         before, teacher = then["config"], then["teacher"]
         if not isinstance(before, dict) or not isinstance(teacher, dict | None):
             raise TypeError("it does not say how the run was configured")
@@ -142,21 +143,21 @@ def _check_same(folder: Path, now: dict[str, Any]) -> None:
                 f"{folder} is not the folder of a run: there is no config.yaml"
             ) from None
         return  # killed before it trained anything
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(
             f"{folder / 'versions.json'} can't be read: {type(error).__name__}: {error}"
         ) from None
     for key, value in now["config"].items():
         if before.get(key) != value and not (same_teacher and key in ABOUT_THE_TEACHER):
             raise RunError(
-                f"{folder} was made with {key} = {before.get(key)!r}, not {value!r}: "
+                f"{folder} was made with {key} = {shorten(repr(before.get(key)))}, not {value!r}: "
                 "resume it as it was, or choose another --run-dir"
             )
     if not same_teacher:
         raise RunError(
             f"{folder} was made with another teacher or prompt (fingerprint "
-            f"{(teacher or {}).get('fingerprint')}): its files have changed; choose another "
-            "--run-dir"
+            f"{shorten(str((teacher or {}).get('fingerprint')), 60)}): its files have changed; "
+            "choose another --run-dir"
         )
 
 

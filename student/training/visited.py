@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lvlm2p.envs.untrusted import parse_json
 from lvlm2p.student.training.checkpoint import check_size
 
 if TYPE_CHECKING:
@@ -39,12 +41,15 @@ class Visited:
         Raises:
             CheckpointError: there are not as many.
         """
-        from lvlm2p.envs import View
+        from lvlm2p.envs import Lvlm2pError, View
 
         check_size(self._path, size)
         self._file.truncate(size)
         self._file.seek(0)
-        self._seen = {View.from_json(json.loads(line)).key for line in self._file}
+        self._seen = set()
+        for line in self._file:
+            with contextlib.suppress(Lvlm2pError):  # a damaged line is no state that was seen
+                self._seen.add(View.from_json(parse_json(line)).key)
         self._file.seek(0, 2)
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lvlm2p.envs.untrusted import MalformedDataError, parse_json, read_json
 from lvlm2p.teachers.errors import ConfigError
 from lvlm2p.teachers.label import Answer, Failure, Label
 from lvlm2p.teachers.labelling.config import LabelConfig
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from lvlm2p.teachers.models.hosted.teacher import ChatTeacher
 
 GENERATION = "generation_config.json"
+
+LONGEST_REPLIES = 2**27
+"""Characters of the replies to one state, which are JSON of our own."""
 
 MAX_IMAGES = 32
 """ray-vllm: pictures in one prompt at most."""
@@ -89,7 +93,7 @@ def _continue(teacher: ChatTeacher, row: Mapping[str, Any]) -> Any:
     rounds = teacher.interview(view).run()
     try:
         requests = next(rounds)
-        for reply in json.loads(row["replies"]):
+        for reply in parse_json(row["replies"], LONGEST_REPLIES):
             requests = rounds.send([Reply.from_json(reply)])
     except StopIteration as end:
         return end.value
@@ -145,7 +149,12 @@ def _recommended(model: str) -> dict[str, Any]:
             path = Path(hf_hub_download(model, GENERATION))
         except EntryNotFoundError:
             return {}
-    said = json.loads(path.read_text()) if path.exists() else {}
+    try:
+        said = read_json(path) if path.exists() else {}
+        if not isinstance(said, dict):
+            raise MalformedDataError("it is no mapping")
+    except (OSError, MalformedDataError) as error:
+        raise ConfigError(f"{path} can't be read: {error}") from None
     names = ("repetition_penalty", "temperature", "top_k", "top_p", "min_p")
     return {name: said[name] for name in names if said.get(name) is not None}
 
@@ -193,7 +202,8 @@ class WithReply(_OnNode):
             usage=Usage(calls=1, prompt_tokens=row["num_input_tokens"], completion_tokens=tokens),
             cost_usd=0.0,
         )
-        replies = json.dumps([*json.loads(row["replies"]), reply.to_json()])
+        so_far = parse_json(row["replies"], LONGEST_REPLIES)
+        replies = json.dumps([*so_far, reply.to_json()])
         return {**{name: row[name] for name in STATE_COLUMNS}, "replies": replies}
 
 

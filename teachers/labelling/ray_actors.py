@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from lvlm2p.envs.untrusted import parse_json
 from lvlm2p.teachers.errors import (
     ConfigError,
     LabelFileError,
@@ -189,7 +190,7 @@ def _with_actors(
         for row in answered.iter_rows():
             if row["error"]:
                 errors.append(row["error"])
-            counts += Counts(**json.loads(row["counts"]))
+            counts += Counts(**parse_json(row["counts"]))
             bar.advance(*asking(counts), by=row["states"])
     return counts, errors
 

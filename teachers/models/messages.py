@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from lvlm2p.envs.untrusted import MalformedDataError, first_problem
 from lvlm2p.prompts import Message
-from lvlm2p.teachers.label import Usage
+from lvlm2p.teachers.label import MAX_USD, Usage
 
 Finish = Literal["stop", "length", "refusal", "thinking"]
 """``thinking``: the text is the model's reasoning, and no answer followed it."""
@@ -45,12 +46,14 @@ class Reply:
         cost_usd: None: the price is not known.
     """
 
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid", allow_inf_nan=False)
+
     text: str
     finish: Finish = "stop"
     model: str = ""
     usage: Usage = field(default_factory=Usage)
-    cost_usd: float | None = None
-    latency_s: float = 0.0
+    cost_usd: Annotated[float, Field(ge=0, le=MAX_USD)] | None = None
+    latency_s: Annotated[float, Field(ge=0)] = 0.0
     alternatives: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -68,5 +71,15 @@ class Reply:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Reply:
-        """The reply that :meth:`to_json` wrote."""
-        return cls(**{**data, "usage": Usage(**data["usage"])})
+        """The reply that :meth:`to_json` wrote.
+
+        Raises:
+            MalformedDataError: it is none.
+        """
+        try:
+            return _REPLY.validate_python(data)
+        except ValidationError as error:
+            raise MalformedDataError(f"it is no reply: {first_problem(error)}") from None
+
+
+_REPLY = TypeAdapter(Reply)

@@ -25,9 +25,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from lvlm2p.envs import View
 from lvlm2p.envs.untrusted import first_problem, is_text, shorten
-from lvlm2p.teachers.errors import StoreError
-from lvlm2p.teachers.label import Answer, Failure, Label, StoredAnswer
+from lvlm2p.teachers.errors import AnswerError, StoreError
+from lvlm2p.teachers.label import Answer, Failure, Label, StoredAnswer, check_probabilities
 from lvlm2p.teachers.store.database import TIMEOUT_S, explained, refuse
+
+SEE_VERIFY = "`lvlm2p labels verify` lists all such rows"
 
 LONGEST_ROW = 2**27
 """Characters of an answer: a provider's longest reply, each character escaped, is shorter."""
@@ -71,11 +73,12 @@ def misfit(view: View, answer: Answer, fingerprint: str) -> str | None:
     if answer.task != view.task.name:
         return "an answer about another task than its state's"
     if isinstance(answer, Label):
-        values = answer.probabilities.values()
+        try:
+            check_probabilities(view.task, answer.probabilities, PRECISION)
+        except AnswerError as error:
+            return f"probabilities that are none: {shorten(str(error))}"
         if tuple(answer.probabilities) != view.task.action_names:
-            return "probabilities of other actions than its task's"
-        if min(values) < 0 or abs(sum(values) - 1) > PRECISION:
-            return "probabilities that are no distribution"
+            return "probabilities in another order than its task's actions"
     return None
 
 
@@ -128,8 +131,7 @@ def parse(path: Path, key: str, text: str) -> Answer:
 def damaged(path: Path, key: str, what: str) -> StoreError:
     """That ``what`` is wrong with a row, as a sentence."""
     return StoreError(
-        f"the label store {path}: the row {shorten(key)} is damaged ({what}); "
-        "`lvlm2p labels verify` lists all such rows"
+        f"the label store {path}: the row {shorten(key)} is damaged ({what}); {SEE_VERIFY}"
     )
 
 

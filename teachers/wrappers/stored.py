@@ -14,7 +14,7 @@ from lvlm2p.teachers.budget import Budget
 from lvlm2p.teachers.errors import AnswerError, MissingLabelsError, TeacherError
 from lvlm2p.teachers.label import Answer, Failure, FailureKind, Label, add_usd, check_probabilities
 from lvlm2p.teachers.progress import say
-from lvlm2p.teachers.store.rows import chunks, misfit, name_of
+from lvlm2p.teachers.store.rows import SEE_VERIFY, chunks, misfit, name_of
 from lvlm2p.teachers.store.store import LabelStore, is_final
 from lvlm2p.teachers.teacher import CostEstimate, Counts, Teacher, checked_answers
 from lvlm2p.teachers.wrappers.base import TeacherWrapper
@@ -140,8 +140,8 @@ class StoredTeacher(TeacherWrapper):
     def _tell(self, bad: Mapping[str, str]) -> None:
         """Say it of the first damaged row; :meth:`close` says how many there were."""
         if bad and not self._damaged:
-            first = next(iter(bad.values())).partition(";")[0]
-            say(f"{first}: it is passed over; `lvlm2p labels verify` lists all such rows")
+            first = next(iter(bad.values())).removesuffix(f"; {SEE_VERIFY}")
+            say(f"{first}: it is passed over; {SEE_VERIFY}")
         self._damaged.update(bad)
 
     def close(self) -> None:

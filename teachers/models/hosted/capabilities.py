@@ -5,7 +5,6 @@ sends nothing that is not allowed here.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
+from lvlm2p.envs.untrusted import MalformedDataError, read_json
 from lvlm2p.teachers.models.elicit.registry import elicitation_class, elicitation_names
 
 PRICES = "model_prices_and_context_window_backup.json"
@@ -105,7 +105,7 @@ def _prices() -> Mapping[str, Any]:
     if spec is None or spec.origin is None:
         return {}
     try:
-        prices = json.loads((Path(spec.origin).parent / PRICES).read_text("utf-8"))
-    except (OSError, ValueError):
+        prices = read_json(Path(spec.origin).parent / PRICES)
+    except (OSError, MalformedDataError):
         return {}
     return prices if isinstance(prices, dict) else {}

@@ -24,6 +24,7 @@ from lvlm2p.teachers.models.hosted.capabilities import Capabilities
 from lvlm2p.teachers.models.hosted.provider_errors import ProviderError, classify_error
 from lvlm2p.teachers.models.hosted.responses import (
     alternatives_in,
+    encodable,
     plain_answer,
     refusal_in,
     thoughts_in,
@@ -41,6 +42,7 @@ _WRAPPING = re.compile(r"^(?:litellm\.)?\w+(?:Error|Exception)?: (?:\w+: )?(?:\w
 _LETTER_TOKENS = 4
 _TOP = 20
 _GRACE = 5.0
+_MOST_USD, _LONGEST_NAME = 1e6, 200  # of one call; more is a mistake
 _READ = 20_000  # characters of an error that are looked at
 
 _installed = False
@@ -156,9 +158,9 @@ class Client:
         if thoughts and not text.strip() and not alternatives and finish != "refusal":
             text, finish = thoughts, "thinking" if finish == "stop" else finish
         return Reply(
-            text=text.encode("utf-8", "replace").decode("utf-8"),
+            text=encodable(text),
             finish=finish,
-            model=str(getattr(response, "model", None) or self.model),
+            model=encodable(str(getattr(response, "model", None) or self.model)[:_LONGEST_NAME]),
             usage=usage_of(getattr(response, "usage", None)),
             cost_usd=self._cost(response),
             latency_s=round(seconds, 4),
@@ -191,7 +193,8 @@ class Client:
         if not self.capabilities.paid:
             return 0.0
         cost = (getattr(response, "_hidden_params", None) or {}).get("response_cost")
-        return float(cost) if isinstance(cost, int | float) and cost > 0 else None
+        known = isinstance(cost, int | float) and 0 < cost <= _MOST_USD
+        return float(cost) if known else None
 
     def _error(self, error: Exception, exchange: wire.Exchange) -> ProviderError:
         if isinstance(error, ProviderError):

@@ -8,11 +8,11 @@ again, and nothing is stored as final. docs/teachers.md shows the lists.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
+from lvlm2p.envs.untrusted import MalformedDataError, parse_json
 from lvlm2p.teachers.models.messages import Finish
 
 Outcome: TypeAlias = Finish | Literal["again"]
@@ -164,8 +164,8 @@ def parsed(body: bytes) -> Any:
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return parse_json(text, half_characters=True)
+    except MalformedDataError:
         return None
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
+from lvlm2p.envs.untrusted import parse_json
 from lvlm2p.teachers.label import Usage
 from lvlm2p.teachers.models.hosted import outcomes
 from lvlm2p.teachers.models.hosted.wire import Exchange
+
+MOST_TOKENS = 10**9
+"""Of one call; more is a mistake."""
 
 
 def alternatives_in(choice: Any) -> Mapping[str, float]:
@@ -55,15 +58,33 @@ def plain_answer(exchange: Exchange) -> Any:
 
 def as_object(body: bytes) -> Any:
     """A JSON value with its objects as attributes, as litellm's answers are."""
-    return json.loads(body, object_hook=lambda fields: SimpleNamespace(**fields))
+    return _attributes(parse_json(body, half_characters=True))
+
+
+def _attributes(value: Any) -> Any:
+    if isinstance(value, dict):
+        return SimpleNamespace(**{key: _attributes(each) for key, each in value.items()})
+    return [_attributes(each) for each in value] if isinstance(value, list) else value
 
 
 def usage_of(usage: Any) -> Usage:
-    """The tokens of one call as the provider counts them; what it does not say is 0."""
+    """The tokens of one call as the provider counts them; what it does not say, or what can't be,
+    is 0."""
     details = getattr(usage, "prompt_tokens_details", None)
     return Usage(
         calls=1,
-        prompt_tokens=getattr(usage, "prompt_tokens", None) or 0,
-        cached_tokens=getattr(details, "cached_tokens", None) or 0,
-        completion_tokens=getattr(usage, "completion_tokens", None) or 0,
+        prompt_tokens=_count(usage, "prompt_tokens"),
+        cached_tokens=_count(details, "cached_tokens"),
+        completion_tokens=_count(usage, "completion_tokens"),
     )
+
+
+def _count(of: Any, name: str) -> int:
+    """What a provider counted; 0 where it says nothing, or what can't be."""
+    count = getattr(of, name, None)
+    return count if type(count) is int and 0 <= count <= MOST_TOKENS else 0
+
+
+def encodable(text: str) -> str:
+    """``text`` with a question mark for each half character (lone surrogate)."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import random
 import sys
@@ -10,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from lvlm2p.envs.untrusted import MalformedDataError
 from lvlm2p.teachers.budget import Budget
 from lvlm2p.teachers.models.hosted import event_loop
 from lvlm2p.teachers.models.hosted.provider_errors import PermanentProviderError, ProviderError
@@ -78,7 +80,8 @@ class Caller:
             PermanentProviderError: none will come, to any request.
         """
         if self.journal is not None and (kept := self.journal.get_reply(name)) is not None:
-            return Reply.from_json(kept)
+            with contextlib.suppress(MalformedDataError):  # a damaged one is asked for again
+                return Reply.from_json(kept)
         if self.budget is not None and (why := self.budget.spent) is not None:
             raise ProviderError("budget", why, scope="request")
         retries = RetryBudget(self.retries)

@@ -63,13 +63,13 @@ class LocalModel:
             )
             self.encoder: InputEncoder = open_encoder(model, loaded)
             self.model: Any = loaded.to(self.device).eval()
+            self.ends = _end_tokens(self.model, self.encoder.tokenizer)
+            pad = self.encoder.tokenizer.pad_token_id
+            self.pad = self.ends[0] if pad is None else int(pad)
         except Exception as error:  # whatever transformers meets in a folder of anyone's making
             raise TeacherNotReadyError(
                 f"teacher {name!r}: the model {model} can't be loaded: {_why(error)}"
             ) from error
-        self.ends = _end_tokens(self.model, self.encoder.tokenizer)
-        pad = self.encoder.tokenizer.pad_token_id
-        self.pad = self.ends[0] if pad is None else int(pad)
         # The folder's own sampling defaults would otherwise be merged into every call.
         self.model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
             eos_token_id=self.ends, pad_token_id=self.pad, do_sample=False

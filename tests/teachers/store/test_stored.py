@@ -223,10 +223,7 @@ def test_a_row_that_belies_its_key_is_passed_over(
     fake = FakeTeacher()
     bad, good = StoredTeacher(fake, store).label([two, one])
     assert isinstance(bad, Failure) and bad.failure == "invalid" and isinstance(good, Label)
-    assert (
-        "holds probabilities of other actions than its task's: it is passed over"
-        in capsys.readouterr().err
-    )
+    assert "missing left; unknown 'port': it is passed over" in capsys.readouterr().err
     assert fake.asked == [] and store._cache[f"label/fa4e/{two.key}"] == text
     (again,) = StoredTeacher(fake, store, retry_failures=True).label([two])
     assert isinstance(again, Label) and fake.asked == [two.key]
@@ -241,15 +238,15 @@ def test_a_row_that_belies_its_key_is_passed_over(
         {"probabilities": {"right": 0.5, "left": 0.5, "forward": 0.0, "done": 0.0}},
     ],
 )
-def test_a_row_that_is_no_answer_about_its_state_is_refused(
+def test_a_row_that_is_no_answer_about_its_state_is_passed_over(
     store: LabelStore, change: dict[str, Any]
 ) -> None:
     (view,) = states(1)
     StoredTeacher(FakeTeacher(), store).label([view])
     key = f"label/fa4e/{view.key}"
     store._cache[key] = json.dumps({**json.loads(store._cache[key]), **change})
-    with pytest.raises(StoreError, match="does not hold what its key says"):
-        StoredTeacher(FakeTeacher(), store).label([view])
+    (answer,) = StoredTeacher(FakeTeacher(), store).label([view])
+    assert isinstance(answer, Failure) and answer.failure == "invalid"
 
 
 def test_labels_and_failures_are_found_together(store: LabelStore) -> None:

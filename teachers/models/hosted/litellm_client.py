@@ -193,8 +193,9 @@ class Client:
         if not self.capabilities.paid:
             return 0.0
         cost = (getattr(response, "_hidden_params", None) or {}).get("response_cost")
-        known = isinstance(cost, int | float) and 0 < cost <= _MOST_USD
-        return float(cost) if known else None
+        if isinstance(cost, int | float) and 0 < cost <= _MOST_USD:
+            return float(cost)
+        return None
 
     def _error(self, error: Exception, exchange: wire.Exchange) -> ProviderError:
         if isinstance(error, ProviderError):

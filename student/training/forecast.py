@@ -14,6 +14,7 @@ import numpy as np
 
 from lvlm2p.envs import UserError, VectorEnv, task_for
 from lvlm2p.envs.sampling import is_quickly_listed, reachable_states
+from lvlm2p.envs.untrusted import read_yaml
 from lvlm2p.student.learn.ask import parse_ask
 from lvlm2p.teachers.progress import say
 from lvlm2p.teachers.spending import Expense
@@ -48,14 +49,11 @@ def announce(config: TrainConfig, teacher: Teacher, approve: Approve) -> None:
 
 def _goes_on(config: TrainConfig) -> bool:
     """Whether the run is resumed, for no more frames than it was begun with."""
-    import yaml
-
     if not config.resume:
         return False
     try:
-        before = yaml.safe_load((config.run_dir / "config.yaml").read_text(encoding="utf-8"))
-        return config.frames <= int(before["frames"])
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        return config.frames <= int(read_yaml(config.run_dir / "config.yaml")["frames"])
+    except (OSError, ValueError, TypeError, LookupError, OverflowError):
         return False
 
 

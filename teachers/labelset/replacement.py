@@ -25,7 +25,8 @@ def check_replaceable(path: Path, replacement: Iterable[Answered]) -> None:
     advice = "--overwrite replaces it; or name another file"
     try:
         lost = {
-            (row["fingerprint"], row["key"]) for row in read_rows(path, keep=("fingerprint", "key"))
+            (row.get("fingerprint"), row.get("key"))  # None of a damaged row, which counts as lost
+            for row in read_rows(path, keep=("fingerprint", "key"))
         }
     except LabelFileError as error:
         raise LabelFileError(f"{path} is there and can't be read ({error}): {advice}") from None

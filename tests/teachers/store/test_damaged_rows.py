@@ -62,10 +62,15 @@ def copy(clean: Path, to: Path) -> Path:
     return to
 
 
+def exported(path: Path) -> int:
+    """How many rows `labels export` writes."""
+    return ExportConfig(store=path, out=str(path.parent / "out"), overwrite=True).run().rows
+
+
 def all_else_goes_on(path: Path, rows: int = 34) -> None:
     """Every command on a store with one bad row among its answers; then it is mended."""
     StatsConfig(store=path).run().summary()
-    assert ExportConfig(store=path, out=str(path.parent / "out")).run().rows == rows
+    assert exported(path) == rows
     for view in (VIEWS[0], ONE):
         try:
             ShowConfig(store=path, key=view.key).run().summary()
@@ -79,7 +84,7 @@ def all_else_goes_on(path: Path, rows: int = 34) -> None:
     report = VerifyConfig(store=path, fix=True).run()
     assert sum(report.problems.values()) >= 1 and report.fixed >= 1, report.summary()
     assert VerifyConfig(store=path).run().as_json()["clean"]
-    assert ExportConfig(store=path, out=str(path.parent / "out")).run().rows in (rows, rows + 1)
+    assert exported(path) in (rows, rows + 1)
 
 
 DAMAGE: dict[str, dict[str, Any]] = {
@@ -184,9 +189,9 @@ def test_a_damaged_tag(path: Path, tag: str) -> None:
     edit(path, "UPDATE Cache SET tag = ? WHERE key = ?", tag.replace(", ", ","), KEY)
     StatsConfig(store=path).run().summary()
     json.dumps(StatsConfig(store=path).run().as_json(), allow_nan=False)
-    assert ExportConfig(store=path, out=str(path.parent / "out")).run().rows >= 34
+    assert exported(path) >= 34
     assert VerifyConfig(store=path, fix=True).run().fixed == 1
-    assert ExportConfig(store=path, out=str(path.parent / "out")).run().rows == 35
+    assert exported(path) == 35
 
 
 CELLS = {"key": KEY, "tag": "x", "value": "{}", "mode": 1, "store_time": 1.0, "filename": None}
@@ -199,7 +204,7 @@ def test_any_value_in_any_column(path: Path, column: str, cell: Any) -> None:
     values = [] if into != "?" else [cell]
     edit(path, f"UPDATE Cache SET {column} = {into} WHERE key = ?", *values, KEY)
     StatsConfig(store=path).run().summary()
-    assert ExportConfig(store=path, out=str(path.parent / "out")).run().rows >= 34
+    assert exported(path) >= 34
     ShowConfig(store=path, key=VIEWS[0].key).run().summary()
     with LabelStore(path) as store:
         answers = StoredTeacher(FakeTeacher(), store).label(VIEWS)
@@ -258,7 +263,7 @@ def test_any_value_as_a_row(clean: Path, value: Any) -> None:
     for key in (KEY, f"view/{ONE.key}"):
         set_value(path, as_json(value), key)
         StatsConfig(store=path).run().summary()
-        assert ExportConfig(store=path, out=str(path.parent / "out")).run().rows >= 34
+        assert exported(path) >= 34
         report = VerifyConfig(store=path).run()
         assert report.rows and report.summary()
         set_value(path, VIEW.encode(), f"view/{ONE.key}")

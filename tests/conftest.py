@@ -1,4 +1,4 @@
-"""Every test gets its own label store, and nobody's API keys."""
+"""Every test gets its own label store, and nobody's API keys nor endpoints."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY")
+ENDPOINTS = ("OPENAI_BASE_URL", "OPENAI_API_BASE", "ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL")
 
 
 @pytest.fixture(autouse=True)
@@ -15,7 +16,7 @@ def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The default label store of this test."""
     store = tmp_path / "default-store"
     monkeypatch.setenv("LVLM2P_STORE", str(store))
-    for key in KEYS:
+    for key in (*KEYS, *ENDPOINTS, "GEMINI_API_BASE", "USE_LITELLM_PROXY"):
         monkeypatch.delenv(key, raising=False)
     return store
 

@@ -59,7 +59,12 @@ other provider has one: its name in capitals, and ``_API_BASE``."""
 
 
 def variables_of(prefix: str) -> tuple[str, ...]:
-    """The variables that name the endpoint of a provider, ``prefix`` being litellm's for it."""
+    """The variables that name the endpoint of a provider, ``prefix`` being litellm's for it.
+
+    ``USE_LITELLM_PROXY`` makes litellm send everything to a gateway.
+    """
+    if os.environ.get("USE_LITELLM_PROXY", "").strip().lower() == "true":
+        return ("LITELLM_PROXY_API_BASE",)
     provider = prefix.rstrip("/")
     regular = f"{re.sub(r'[^A-Z0-9]', '_', provider.upper())}_API_BASE"
     return IRREGULAR.get(provider, (regular,))

@@ -207,7 +207,7 @@ async def _read(exchange: Exchange, answer: aiohttp.ClientResponse) -> bytes:
     """
     too_long = ProviderError(
         "unavailable",
-        f"{exchange.who}: the answer has more than {LONGEST >> 20} MB; it was cut off",
+        f"{exchange.who}: the answer has more than {LONGEST >> 20} MB and was cut off",
     )
     if (answer.content_length or 0) > LONGEST:
         raise too_long

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,9 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
 from lvlm2p.envs import View
-from lvlm2p.teachers import Budget, Failure, Label, LabelStore, Teacher, load_teacher
+from lvlm2p.teachers import Budget, Failure, Label, LabelStore, Teacher
 from lvlm2p.teachers.models.hosted import outcomes, retry
 from tests.support.chat import (
-    KEY,
     STATED,
     Script,
     anthropic_body,
@@ -24,40 +22,24 @@ from tests.support.chat import (
     openai_body,
     some_views,
 )
+from tests.support.protocols import (
+    OPENAI,
+    PROTOCOLS,
+    VLLM,
+    Protocol,
+    serves_models,
+    set_keys,
+    teacher_at,
+)
 
 ROOT = Path(__file__).parents[3]
-VLLM = "litellm:hosted_vllm/some-vl"
-
-
-class Protocol:
-    """One provider's: where it is asked, and its answer with a text and a reason for its end."""
-
-    def __init__(
-        self, path: Any, suffix: str, body: Callable[..., dict[str, Any]], good: str, list_: str
-    ) -> None:
-        self.path, self.suffix, self.body, self.good = path, suffix, body, good
-        self.reasons: Mapping[str, outcomes.Outcome] = outcomes.PROTOCOLS[list_]
-
-    def answer(self, text: str | None = STATED, reason: Any = None) -> dict[str, Any]:
-        return self.body(text, reason or self.good)
-
-
-OPENAI = Protocol("/v1/chat/completions", "/v1", openai_body, "stop", "OpenAI, vLLM")
-PROTOCOLS = {
-    "gpt-4v": OPENAI,
-    "qwen-vl-local": OPENAI,
-    VLLM: OPENAI,
-    "claude": Protocol("/v1/messages", "", anthropic_body, "end_turn", "Anthropic"),
-    "gemini": Protocol(re.compile("/v1beta/models/.*"), "/v1beta", gemini_body, "STOP", "Gemini"),
-}
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch, httpserver: HTTPServer) -> None:
     monkeypatch.setattr(retry, "BACK_OFF_S", 0.001)
-    for variable in ("GEMINI_API_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
-        monkeypatch.setenv(variable, KEY)
-    httpserver.expect_request("/v1/models").respond_with_json({"data": [{"id": "some-vl"}]})
+    set_keys(monkeypatch)
+    serves_models(httpserver)
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +48,7 @@ def view() -> View:
 
 
 def asking(name: str, server: HTTPServer, **options: Any) -> Teacher:
-    store, budget = options.pop("store", None), options.pop("budget", None)
-    base = server.url_for("").rstrip("/") + PROTOCOLS[name].suffix
-    given = {"api_base": base, "prompt": "direct", "shots": 0, "retries": 1, **options}
-    return load_teacher(name, options=given, store=store, budget=budget)
+    return teacher_at(name, server.url_for(""), **{"retries": 1, **options})
 
 
 def error(said: Any) -> Response:
@@ -131,7 +110,9 @@ def test_not_this_time_is_asked_again(
     assert label.probabilities["forward"] == 0.7 and len(script.requests) == 2
 
 
-ENDINGS = [(name, reason) for name in PROTOCOLS for reason in PROTOCOLS[name].reasons]
+ENDINGS = [
+    (name, reason) for name in PROTOCOLS for reason in outcomes.PROTOCOLS[PROTOCOLS[name].list]
+]
 KINDS = {"length": "truncated", "refusal": "refusal", "again": "unavailable"}
 
 
@@ -144,7 +125,7 @@ def test_an_answer_that_parses_counts_only_if_it_ended_well(
     script = Script(httpserver, protocol.path, [protocol.answer(reason=reason)])
     with LabelStore(tmp_path / "store") as store:
         (answer,) = asking(name, httpserver, store=store).label([view])
-    outcome = protocol.reasons[reason]
+    outcome = outcomes.PROTOCOLS[protocol.list][reason]
     if outcome == "stop":
         assert isinstance(answer, Label)
         return

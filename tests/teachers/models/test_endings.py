@@ -211,9 +211,11 @@ WORDS = [
 ]
 
 
-@pytest.mark.parametrize("name", PROTOCOLS)
-@pytest.mark.parametrize("status", [200, 500])
-@pytest.mark.parametrize(("body", "said"), WORDS)
+SAID = [("qwen-vl-local", 200, *words) for words in WORDS]
+SAID += [(name, status, *WORDS[i]) for name in PROTOCOLS for status in (200, 500) for i in (0, 2)]
+
+
+@pytest.mark.parametrize(("name", "status", "body", "said"), SAID)
 def test_a_providers_own_words_are_kept(
     httpserver: HTTPServer, view: View, name: str, status: int, body: Any, said: str
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lvlm2p.teachers.integers import in_digits, is_integer
+from lvlm2p.teachers.numerals import in_digits, is_number
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -41,20 +41,20 @@ def own_name(name: str, model: type[BaseModel]) -> str:
 
 
 def in_own_words(argv: Sequence[str], model: type[BaseModel]) -> list[str]:
-    """``argv`` with our options' names, and with integers in digits."""
+    """``argv`` with our options' names, and with numbers in digits."""
     words: list[str] = []
-    integer = False  # whether the next word is one
+    number = False  # whether the next word is one
     for word in argv:
         if not word.startswith("--"):
-            words.append(in_digits(word) if integer else word)
-            integer = False
+            words.append(in_digits(word) if number else word)
+            number = False
             continue
         flag, equals, value = word.partition("=")
         given = flag[2:].replace("-", "_")
         name = own_name(given, model)
         field = model.model_fields.get(name)
-        integer = field is not None and is_integer(field.annotation)
+        number = field is not None and is_number(field.annotation)
         flag = flag if name == given else "--" + name.replace("_", "-")
-        words.append(flag + equals + (in_digits(value) if integer else value))
-        integer = integer and not equals
+        words.append(flag + equals + (in_digits(value) if number else value))
+        number = number and not equals
     return words

@@ -122,6 +122,7 @@ def play(argv: Argv) -> None:
     teacher = None if config.teacher == "none" else config.load_teacher(config.teacher)
     result = run(config, teacher, approval(config, ["fewer --episodes"]))
     show(result.as_json(), result.summary(), json)
+    end(teacher.counts.trouble(str(result.out)) if teacher is not None else None)
 
 
 def compare(argv: Argv) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from lvlm2p.aliases import in_own_words, own_name
 from lvlm2p.envs.errors import UnknownNameError
-from lvlm2p.teachers.integers import integers_in_digits
+from lvlm2p.teachers.numerals import numbers_in_digits
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
@@ -167,7 +167,7 @@ def _by_own_names(path: Path, data: dict[Any, Any], model: type[BaseModel]) -> d
         if name in named:
             raise ConfigError(f"{path} says {name} twice: leave out {key}")
         named[name] = value
-    return integers_in_digits(
+    return numbers_in_digits(
         named, {name: field.annotation for name, field in model.model_fields.items()}
     )
 

@@ -26,7 +26,7 @@ from lvlm2p.teachers.errors import (
     TeacherNotReadyError,
     UnknownNameError,
 )
-from lvlm2p.teachers.integers import integers_in_digits
+from lvlm2p.teachers.numerals import numbers_in_digits
 from lvlm2p.teachers.plugin import Context, Status
 
 if TYPE_CHECKING:
@@ -242,7 +242,7 @@ def _options(name: str, teacher_class: Any, given: Mapping[str, object]) -> Base
     _check_keys(name, model, given)
     kinds = {key: field.annotation for key, field in model.model_fields.items()}
     try:
-        return model.model_validate(integers_in_digits(given, kinds))
+        return model.model_validate(numbers_in_digits(given, kinds))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "options"

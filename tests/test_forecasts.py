@@ -34,7 +34,8 @@ DOOR, LAVA = "MiniGrid-GoToDoor-6x6-v0", "MiniGrid-LavaGapS6-v0"
 def test_a_number_of_states_grows_by_a_power_of_the_frames() -> None:
     assert grown(500, 1_000, 10.0) == 10_000, "each frame is a new state"
     assert grown(100, 141, 4.0) == round(141 * 4**0.4957)
-    assert grown(100, 100, 50.0) == 100 and grown(0, 7, 50.0) == 7
+    assert grown(100, 100, 50.0) == 100 and grown(0, 0, 50.0) == 0
+    assert grown(0, 7, 50.0) == 350, "what was stored is used up: all is new from here on"
     assert grown(50, 90, 1.0) == grown(50, 90, 0.5) == 90
 
 

@@ -13,8 +13,8 @@ from lvlm2p.flags import parse
 from lvlm2p.student import TrainConfig
 from lvlm2p.teachers import load_teacher
 from lvlm2p.teachers.evaluation import EvaluateConfig
-from lvlm2p.teachers.integers import in_digits
 from lvlm2p.teachers.labelling.config import LabelConfig
+from lvlm2p.teachers.numerals import in_digits
 from tests.golden.commands import run
 
 ENV = "MiniGrid-LavaGapS5-v0"
@@ -114,9 +114,10 @@ def test_integers_are_read_so_everywhere(tmp_path: Path) -> None:
     file.write_text("frames: 2e4\nn_steps: 1k\nstore: 20k\n")
     config = train("--config", str(file))
     assert (config.frames, config.n_steps, config.store) == (20_000, 1_000, Path("20k"))
-    teacher = load_teacher("gpt-4v", options={"max_tokens": "4k", "model": "4k"})
-    options = teacher.options  # type: ignore[attr-defined]
+    given = {"max_tokens": "4k", "model": "4k", "tokens_per_minute": "1.5M", "timeout": "0.5"}
+    options = load_teacher("gpt-4v", options=given).options  # type: ignore[attr-defined]
     assert (options.max_tokens, options.model) == (4_000, "4k")
+    assert (options.tokens_per_minute, options.timeout) == (1.5e6, 0.5)
     with pytest.raises(SystemExit):
         train("--frames", "2.5")
 

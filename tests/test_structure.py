@@ -27,7 +27,7 @@ INTERFACE = {
     "teachers.spending",
 }
 PUBLIC = {"Answer", "Counts", "Failure", "Label", "Prefetcher", "Teacher"}
-HELPERS = {"teachers.progress", "teachers.files", "teachers.statistics", "teachers.integers"}
+HELPERS = {"teachers.progress", "teachers.files", "teachers.statistics", "teachers.numerals"}
 # What a teacher may know of environments: never how to act in them.
 VIEWED = {"Task", "View", "canonical", "task_named"}
 BELOW_ALL = {"envs.errors", "envs.untrusted"}  # about no environment

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 
-from lvlm2p.teachers.integers import in_digits
+from lvlm2p.teachers.numerals import in_digits
 
 Rule = Callable[[Sequence[str], Sequence[float]], list[bool]]
 """(keys of new distinct states, the student's entropy there) -> which of them to ask about."""

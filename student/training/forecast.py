@@ -95,9 +95,9 @@ def _action(view: View, rng: np.random.Generator, skilled: bool) -> int:
 def grown(half: int, whole: int, times: float) -> int:
     """Distinct states in ``times`` as many frames as those in which ``whole`` were found, ``half``
     of the frames having given ``half``: their number grows by a power of the frames."""
-    if times <= 1 or not half or whole <= half:
+    if times <= 1 or whole <= half:
         return whole
-    power = min(1.0, math.log2(whole / half))
+    power = min(1.0, math.log2(whole / half)) if half else 1.0
     return round(whole * math.pow(times, power))
 
 

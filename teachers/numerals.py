@@ -1,4 +1,4 @@
-"""Integers as people write them: ``20k``, ``2e4``, ``1.5M``."""
+"""Numbers as people write them: ``20k``, ``2e4``, ``1.5M``."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def in_digits(text: str) -> str:
     return str(int(value)) if value == int(value) else text
 
 
-def is_integer(kind: Any) -> bool:
-    """Whether an annotation is ``int``, or ``int`` among others such as None."""
+def is_number(kind: Any) -> bool:
+    """Whether an annotation is ``int`` or ``float``, or one of them among others such as None."""
     if get_origin(kind) in (Union, UnionType):
-        return any(map(is_integer, get_args(kind)))
-    return kind is int
+        return any(map(is_number, get_args(kind)))
+    return kind in (int, float)
 
 
-def integers_in_digits(values: Mapping[str, object], kinds: Mapping[str, Any]) -> dict[str, object]:
-    """``values`` with the texts of integer options (by ``kinds``) in digits."""
+def numbers_in_digits(values: Mapping[str, object], kinds: Mapping[str, Any]) -> dict[str, object]:
+    """``values`` with the texts of options that are numbers (by ``kinds``) in digits."""
     return {
-        name: in_digits(value) if isinstance(value, str) and is_integer(kinds.get(name)) else value
+        name: in_digits(value) if isinstance(value, str) and is_number(kinds.get(name)) else value
         for name, value in values.items()
     }

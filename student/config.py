@@ -1,4 +1,8 @@
-"""Every choice of a training run, with the paper's settings as defaults.
+"""Every choice of a training run.
+
+The defaults of PPO and A2C (lr, gamma, GAE, clip, entropy and value weights, epochs, minibatch) are
+the paper's. Ours are 16 environments instead of 3, and the distillation: best actions as targets,
+64 replayed minibatches an update, and a weight that falls once the student has caught up.
 
 Kept free of heavy imports: the command line reads this file to print its help.
 """
@@ -22,7 +26,7 @@ the states that it has no label for. With the same it does not, and goes on as i
 
 UNSEEN = {
     *("run_dir", "resume", "progress", "frames", "final_episodes", "checkpoint_every"),
-    *("save_visited", "store", "yes", *WHO_IS_ASKED),
+    *("save_visited", "store", "yes", "device", *WHO_IS_ASKED),
 }
 """Options that may differ when a run is resumed, because they change nothing that was learned.
 
@@ -56,6 +60,7 @@ class TrainConfig(TeacherOptions):
         "student": (
             *("algo", "n_envs", "n_steps", "epochs", "batch_size", "lr", "gamma", "gae_lambda"),
             *("clip", "ent_coef", "vf_coef", "max_grad_norm", "opt_eps", "hidden"),
+            *("memory", "device"),
         ),
         "distillation": (
             *("kl_coef", "kl_schedule", "kl_frames", "kl_floor", "kl_target", "kl_direction"),
@@ -127,6 +132,14 @@ class TrainConfig(TeacherOptions):
 
     hidden: int = Field(default=64, gt=0)
     """Width of the network's hidden layers."""
+
+    memory: Literal["none", "lstm"] = "none"
+    """lstm: actor and critic remember the episode, and learn from sequences of n_steps frames; for
+    environments that do not always show what matters."""
+
+    device: str = "cpu"
+    """Where the student learns: cpu (the fastest for networks this small), cuda, cuda:1, or auto:
+    cuda if there is one."""
 
     kl_coef: float = Field(default=1.0, ge=0)
     """Weight of the distillation loss KL(teacher‖student): the paper's lambda."""

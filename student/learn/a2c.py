@@ -31,7 +31,8 @@ def update(
     """Improve ``policy`` on one rollout, then on labels of earlier ones; the mean losses."""
     assert config.ent_coef is not None
     means = Means()
-    batch = rollout.whole(labels)
+    targets = labels.lookup(rollout.rows) if labels is not None else None
+    batch = rollout.whole(targets)
     logits, values = policy.evaluate(batch.inputs, batch.state, batch.episode_start)
     log_probs = logits.log_softmax(-1)
     log_prob = log_probs.gather(-1, batch.actions.unsqueeze(-1)).squeeze(-1)

@@ -21,7 +21,8 @@ from torch import Tensor
 from lvlm2p.student.learn.ask import chosen_by_lot, parse_ask
 from lvlm2p.student.learn.columns import Columns
 from lvlm2p.student.learn.losses import distillation_target
-from lvlm2p.student.models.inputs import Inputs
+from lvlm2p.student.learn.replay import Replayed, replay_sequences, replay_states
+from lvlm2p.student.learn.sequences import SequenceBuffer
 from lvlm2p.teachers import Failure, Label, Prefetcher, Teacher
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
 
     from lvlm2p.envs import View
     from lvlm2p.student.config import TrainConfig
+    from lvlm2p.student.learn.rollout import Rollout
     from lvlm2p.student.models.encoder import Encoder
+    from lvlm2p.student.models.inputs import Inputs
 
 UNASKED = -1
 """The row of a state that nobody was asked about."""
@@ -37,16 +40,6 @@ UNASKED = -1
 HAS_LABEL, NOT_ASKED, FAILED, FAILED_FOR_GOOD = range(4)
 """Why a state has no target: nobody was asked about it, or the answer was a failure that passes
 (a timeout, a 5xx), or one that would come again."""
-
-
-class Replayed(NamedTuple):
-    """A minibatch to distil once more: as :class:`~lvlm2p.student.learn.rollout.Minibatch`."""
-
-    inputs: Inputs
-    state: Tensor
-    episode_start: Tensor
-    targets: Tensor
-    labelled: Tensor
 
 
 class PendingState(NamedTuple):
@@ -64,8 +57,9 @@ class LabelBuffer:
     Attributes:
         wants_entropy: whether :meth:`rows` must be told how sure the student is.
         states: columns with one row for each settled state: ``observation`` and ``mission`` (a
-            policy's inputs), ``targets`` (rows, actions), ``labelled``: whether there is a target,
-            ``why`` there is none, and ``again``: whether to ask once more.
+            policy's inputs; with memory sequences are kept instead), ``targets`` (rows, actions),
+            ``labelled``: whether there is a target, ``why`` there is none, and ``again``: whether
+            to ask once more.
         recounted: states without an answer that are in the teacher's counts twice, since it was
             given them once more.
         spent: which budget is spent, in words, since the first state that was not asked about.
@@ -75,17 +69,16 @@ class LabelBuffer:
     def __init__(
         self, config: TrainConfig, teacher: Teacher, encoder: Encoder, actions: int
     ) -> None:
-        observation, mission = encoder.empty()
+        assert config.n_steps is not None
+        self._sequences = SequenceBuffer(config.n_steps) if config.memory != "none" else None
         self.states = Columns(
-            observation=observation,
-            mission=mission,
+            **({} if self._sequences is not None else encoder.empty()),
             targets=torch.empty((0, actions)),
             labelled=torch.empty(0, dtype=torch.bool),
             why=torch.empty(0, dtype=torch.uint8),
             again=torch.empty(0, dtype=torch.bool),
         )
         self._encoder = encoder
-        self._no_state = torch.empty((0, 2, 0), device=encoder.device)
         self.recounted = 0
         self.prompts: set[str] = set()
         self.spent: str | None = None
@@ -177,9 +170,12 @@ class LabelBuffer:
         """A row for each state in the inbox that has none; they come in the order of their rows."""
         new = [state for state in self._inbox if state.row >= len(self.states)]
         if new:
+            inputs = {
+                "observation": torch.stack([state.observation for state in new]).cpu(),
+                "mission": torch.tensor([state.mission for state in new]),
+            }
             self.states.append(
-                observation=torch.stack([state.observation for state in new]).cpu(),
-                mission=torch.tensor([state.mission for state in new]),
+                **({} if self._sequences is not None else inputs),
                 targets=torch.zeros(len(new), self.states["targets"].shape[1]),
                 labelled=torch.zeros(len(new), dtype=torch.bool),
                 why=torch.full((len(new),), NOT_ASKED, dtype=torch.uint8),
@@ -211,21 +207,23 @@ class LabelBuffer:
         known_labelled = labelled[known].to(rows.device) & (rows != UNASKED)
         return targets[known].to(rows.device), known_labelled
 
+    def keep(self, rollout: Rollout) -> None:
+        """Keep a rollout for :meth:`replay`, where the student has memory."""
+        if self._sequences is not None:
+            self._sequences.keep(rollout)
+
     def replay(self, batches: int, size: int, generator: torch.Generator) -> Iterator[Replayed]:
-        """Random minibatches of labelled states; none where nothing is labelled."""
-        known = self.states["labelled"].nonzero().squeeze(1)
-        if len(known):
-            tokens, device = self._encoder.tokens(), self._encoder.device
-            every = torch.ones(size, dtype=torch.bool, device=device)
-            no_start = torch.zeros_like(every)
-            drawn = known[torch.randint(len(known), (batches, size), generator=generator)]
-            for rows in drawn:
-                observation, mission, targets = (
-                    self.states[name][rows].to(device)
-                    for name in ("observation", "mission", "targets")
-                )
-                inputs = Inputs(observation, mission, tokens).compact()
-                yield Replayed(inputs, self._no_state, no_start, targets, every)
+        """Random minibatches of ``size`` labelled states; none where nothing is labelled.
+
+        With memory: sequences of ``size`` frames in all, each with a labelled state.
+        """
+        if self._sequences is None:
+            return replay_states(self.states, self._encoder, batches, size, generator)
+        if not len(self._sequences):
+            return iter(())
+        columns = self._sequences.columns
+        targets = self.lookup(columns["rows"])
+        return replay_sequences(columns, *targets, self._encoder, batches, size, generator)
 
     def fingerprint(self) -> str:
         """A digest of which states were asked about, in which order, and what is distilled."""
@@ -240,6 +238,7 @@ class LabelBuffer:
         keys = b"".join(bytes.fromhex(key) for key in islice(self._rows, len(self.states)))
         return {
             **{name: self.states[name].clone() for name in self.states.names},
+            **(self._sequences.tensors() if self._sequences is not None else {}),
             "keys": torch.from_numpy(np.frombuffer(keys, np.uint8).copy()),
             "threshold": torch.tensor(self._threshold, dtype=torch.float64),
         }
@@ -251,6 +250,8 @@ class LabelBuffer:
         self.states = Columns(**{name: tensors[name] for name in self.states.names})
         self._again = set(self.states["again"].nonzero().squeeze(1).tolist())
         self._threshold = float(tensors["threshold"])
+        if self._sequences is not None:
+            self._sequences.restore(tensors)
 
     def ask_again(self, *, for_good: bool) -> None:
         """Ask once more about every state without a label, when it is next met; ``for_good``: also

@@ -31,8 +31,9 @@ def update(
     """Improve ``policy`` on one rollout, then on labels of earlier ones; the mean losses."""
     assert config.ent_coef is not None
     means = Means()
+    targets = labels.lookup(rollout.rows) if labels is not None else None
     for _ in range(config.epochs):
-        for batch in rollout.minibatches(config.batch_size, generator, labels):
+        for batch in rollout.minibatches(config.batch_size, generator, targets):
             logits, values = policy.evaluate(batch.inputs, batch.state, batch.episode_start)
             log_probs = logits.log_softmax(-1)
             log_prob = log_probs.gather(-1, batch.actions.unsqueeze(-1)).squeeze(-1)

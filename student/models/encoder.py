@@ -93,16 +93,21 @@ class Encoder:
         """Token ids of all missions met so far, (missions, words)."""
         return self.missions.tokens().to(self.device)
 
+    def stored(self, observation: Tensor, mission: Tensor) -> Inputs:
+        """Inputs of what was encoded before, from the CPU: (*leading, *shape) and (*leading,)."""
+        tokens = self.tokens()
+        return Inputs(observation.to(self.device), mission.to(self.device), tokens).compact()
+
     def without_missions(self) -> Encoder:
         """The same encoder with a table of missions of its own."""
         other = copy(self)
         other.missions = MissionTable()
         return other
 
-    def empty(self) -> tuple[Tensor, Tensor]:
-        """No observations and no missions, (0, *shape) and (0,), on the CPU."""
+    def empty(self) -> dict[str, Tensor]:
+        """No ``observation`` (0, *shape) and no ``mission`` (0,), on the CPU."""
         array = torch.from_numpy(np.empty((0, *self.shape), self._arrays.dtype))
-        return array, torch.empty(0, dtype=torch.int64)
+        return {"observation": array, "mission": torch.empty(0, dtype=torch.int64)}
 
     def _missions(self, observation: Observation) -> Sequence[str]:
         """Grids show what is carried; elsewhere it is said behind the mission."""

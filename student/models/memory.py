@@ -19,6 +19,8 @@ class Memory(nn.Module):
                 nn.init.orthogonal_(parameter)
             else:
                 nn.init.zeros_(parameter)
+        # Remember at first: an open forget gate (Jozefowicz et al. 2015).
+        nn.init.ones_(self.lstm.get_parameter("bias_ih_l0").data[hidden : 2 * hidden])
 
     def step(self, x: Tensor, state: Tensor, episode_start: Tensor) -> tuple[Tensor, Tensor]:
         """One step: (B, hidden), the state and (B,) bool to the output and the new state."""

@@ -16,6 +16,7 @@ from lvlm2p.student.config import WHO_IS_ASKED
 from lvlm2p.student.learn.labels import LabelBuffer
 from lvlm2p.student.learn.optimise import make_optimizer
 from lvlm2p.student.learn.rollout import Position
+from lvlm2p.student.models.device import torch_device
 from lvlm2p.student.models.encoder import Encoder
 from lvlm2p.student.models.policy import Policy
 from lvlm2p.student.training import checkpoint
@@ -52,12 +53,17 @@ class Run:
     def __init__(self, config: TrainConfig, teacher: Teacher | None) -> None:
         self.config, self.teacher = config, teacher
         self.env = VectorEnv(config.env, config.n_envs, config.seed)
-        self.encoder = Encoder(self.env.space)
+        self.device = torch_device(config.device)
+        self.encoder = Encoder(self.env.space, self.device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.policy = Policy(
-                self.env.space.kind, self.encoder.shape, self.env.n_actions, config.hidden
-            )
+                self.env.space.kind,
+                self.encoder.shape,
+                self.env.n_actions,
+                config.hidden,
+                config.memory,
+            ).to(self.device)
         self.optimizer = make_optimizer(self.policy, config)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.labels: LabelBuffer | None = None
@@ -71,7 +77,7 @@ class Run:
         self.teacher_return = config.teacher_return
         self.caught_up_at: int | None = None
         self.earlier = Counts()
-        begin = torch.ones(config.n_envs, dtype=torch.bool)
+        begin = torch.ones(config.n_envs, dtype=torch.bool, device=self.device)
         self.position = Position(self.env.reset(), self.policy.initial_state(config.n_envs), begin)
         self.visited = Visited(config.run_dir / "visited.jsonl") if config.save_visited else None
         self.sizes: dict[str, int] = {}
@@ -107,12 +113,13 @@ class Run:
     def save(self, metrics: Metrics) -> None:
         """Write the last marked moment as the checkpoint."""
         state = dict(self.boundary)
-        tensors = {"generator": state.pop("generator"), "state": state.pop("state").cpu()}
+        tensors = {"generator": state.pop("generator"), "state": state.pop("state")}
         tensors |= {f"policy.{k}": v for k, v in self.policy.state_dict().items()}
         tensors |= checkpoint.to_flat(self.optimizer.state_dict()["state"])
         if self.labels is not None:
             tensors |= {f"labels.{k}": v for k, v in self.labels.tensors().items()}
         state["sizes"] = metrics.sizes()
+        tensors = {name: tensor.cpu() for name, tensor in tensors.items()}
         checkpoint.save(self.config.run_dir / "checkpoint", tensors, state)
 
     def close(self) -> None:
@@ -156,8 +163,8 @@ class Run:
         self.earlier = state.counts
         self.encoder.missions.rows(state.missions)
         observation = self.env.restore(state.env)
-        begin = torch.from_numpy(self.env.episode_start)
-        self.position = Position(observation, tensors["state"], begin)
+        begin = torch.from_numpy(self.env.episode_start).to(self.device)
+        self.position = Position(observation, tensors["state"].to(self.device), begin)
         self.sizes = state.sizes
         if self.visited is not None:
             self.visited.cut(state.visited)

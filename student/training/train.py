@@ -15,8 +15,9 @@ import numpy as np
 
 from lvlm2p.envs import task_for
 from lvlm2p.student.learn import a2c, ppo
-from lvlm2p.student.learn.rollout import collect
+from lvlm2p.student.learn.collect import collect
 from lvlm2p.student.learn.schedule import kl_weight
+from lvlm2p.student.models.device import torch_device
 from lvlm2p.student.training.evaluation import (
     FINAL_SEED,
     PERIODIC_SEED,
@@ -39,6 +40,7 @@ from lvlm2p.teachers.files import write_atomically
 
 if TYPE_CHECKING:
     from lvlm2p.student.config import TrainConfig
+    from lvlm2p.student.learn.rollout import Rollout
     from lvlm2p.teachers.spending import Approve
 
 TEACHER_EPISODES = 20
@@ -61,7 +63,8 @@ def train(
         approve: raises where asking the teacher that ``config`` names would cost too much.
 
     Raises:
-        ConfigError: ``config`` says none, and there is a ``teacher``; or its own can't be loaded.
+        ConfigError: ``config`` says none, and there is a ``teacher``; or its own can't be loaded,
+            or the device not be used.
         RunError, CheckpointError: the run's folder can't be used.
         TeacherError: the teacher can't advise on this environment, or could not answer.
     """
@@ -75,6 +78,7 @@ def train(
             return train(config, own)
     if teacher is not None and config.teacher == "none":
         raise ConfigError("the configuration says --teacher none, and a teacher was given")
+    torch_device(config.device)
     reason = teacher.supports(task_for(config.env)) if teacher is not None else None
     if reason is not None:
         raise TeacherNotReadyError(reason)
@@ -135,21 +139,7 @@ def _train(run: Run, metrics: Metrics, bar: Progress, stop: threading.Event) -> 
     while run.frames < config.frames:
         steps = min(config.n_steps, math.ceil((config.frames - run.frames) / config.n_envs))
         begun = time.monotonic()
-        rollout = collect(
-            run.env,
-            run.position,
-            run.policy,
-            run.encoder,
-            run.labels,
-            steps=steps,
-            gamma=config.gamma,
-            gae_lambda=config.gae_lambda,
-            generator=run.generator,
-            stop=stop,
-            seen=run.visited,
-        )
-        if rollout is None:
-            raise Stopped
+        rollout = _collected(run, steps, stop)
         weight = kl_weight(config, run.frames, run.caught_up_at) if run.labels is not None else 0.0
         losses = update(
             run.policy, run.optimizer, rollout, run.labels, weight, config, run.generator
@@ -182,6 +172,29 @@ def _train(run: Run, metrics: Metrics, bar: Progress, stop: threading.Event) -> 
         if stop.is_set():
             raise Stopped
     run.save(metrics)
+
+
+def _collected(run: Run, steps: int, stop: threading.Event) -> Rollout:
+    """The next rollout; it is kept for replay."""
+    config = run.config
+    rollout = collect(
+        run.env,
+        run.position,
+        run.policy,
+        run.encoder,
+        run.labels,
+        steps=steps,
+        gamma=config.gamma,
+        gae_lambda=config.gae_lambda,
+        generator=run.generator,
+        stop=stop,
+        seen=run.visited,
+    )
+    if rollout is None:
+        raise Stopped
+    if run.labels is not None:
+        run.labels.keep(rollout)
+    return rollout
 
 
 def _due(every: int, before: int, after: int) -> bool:

@@ -21,9 +21,10 @@ from torch import Tensor, nn
 from lvlm2p.envs import Action, Observation, Task, View
 from lvlm2p.student.config import TrainConfig
 from lvlm2p.student.learn import a2c, ppo
+from lvlm2p.student.learn.collect import collect
 from lvlm2p.student.learn.labels import UNASKED, LabelBuffer
 from lvlm2p.student.learn.optimise import make_optimizer
-from lvlm2p.student.learn.rollout import Position, Rollout, collect
+from lvlm2p.student.learn.rollout import Position, Rollout
 from lvlm2p.student.models.inputs import Inputs
 from lvlm2p.student.training.evaluation import greedy
 from lvlm2p.teachers import Answer
@@ -213,11 +214,15 @@ class Numbers:
     def __call__(self, observation: Observation) -> Inputs:
         return inputs_of(observation.values[:, 0, 0, 0].tolist())
 
+    def stored(self, observation: Tensor, mission: Tensor) -> Inputs:
+        return Inputs(observation, mission, self.tokens())
+
     def tokens(self) -> Tensor:
         return torch.ones((1, 1), dtype=torch.int64)
 
-    def empty(self) -> tuple[Tensor, Tensor]:
-        return torch.empty((0, 1), dtype=torch.int16), torch.empty(0, dtype=torch.int64)
+    def empty(self) -> dict[str, Tensor]:
+        cells = torch.empty((0, 1), dtype=torch.int16)
+        return {"observation": cells, "mission": torch.empty(0, dtype=torch.int64)}
 
     def without_missions(self) -> Numbers:
         return self

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
+from lvlm2p.envs.untrusted import plain, shorten
 from lvlm2p.student.comparison.config import CompareConfig
 from lvlm2p.student.comparison.runs import Group
 from lvlm2p.student.comparison.statistics import aligned, band
@@ -38,6 +39,7 @@ STYLE: Any = {
     "xtick.color": GREY,
     "ytick.color": GREY,
     "legend.frameon": False,
+    "text.parse_math": False,
 }
 
 
@@ -66,7 +68,7 @@ def draw(
                 for group in mine:
                     _curve(axes, group, metric, config, styles[group.name])
                 _format_axes(axes, metric, config.thresholds if metric == measured else ())
-            line[0].set_title(env, loc="left", fontweight="bold", fontsize=11)
+            line[0].set_title(plain(shorten(env, 60)), loc="left", fontweight="bold", fontsize=11)
         entries: dict[str, Any] = {}
         for axes in panels.flat:
             for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):

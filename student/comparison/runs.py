@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lvlm2p.envs.untrusted import plain, shorten
 from lvlm2p.student.comparison.files import RECORD, final_success, read_record, read_rows
 from lvlm2p.student.window import COUNT, Window, windowed
 from lvlm2p.teachers.errors import RunError
@@ -194,7 +195,8 @@ def grouped(runs: Sequence[RecordedRun]) -> list[Group]:
 
 def names(runs: Sequence[RecordedRun]) -> list[str]:
     """What to call each of these configurations: algorithm, teacher, and what else differs."""
-    return [_name(run, [other for other in runs if _short(other) == _short(run)]) for run in runs]
+    namesakes = ([other for other in runs if _short(other) == _short(run)] for run in runs)
+    return [plain(shorten(_name(run, alike))) for run, alike in zip(runs, namesakes, strict=True)]
 
 
 def _short(run: RecordedRun) -> str:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from lvlm2p.envs.errors import Lvlm2pError, UnknownNameError
+from lvlm2p.envs.untrusted import plain
 from lvlm2p.flags import Argv, parse
 from lvlm2p.process import signals_as_ctrl_c, tolerate_streams
 
@@ -151,9 +152,9 @@ def show(data: Mapping[str, Any], text: Any, json: bool) -> None:
     if json:
         print(jsonlib.dumps(data, allow_nan=False), flush=True)
     else:
-        from rich.console import Console
+        from lvlm2p.teachers.terminal import console
 
-        Console(soft_wrap=isinstance(text, str)).print(text, markup=False, highlight=False)
+        console(soft_wrap=isinstance(text, str)).print(text)
 
 
 def end(trouble: str | None) -> None:
@@ -192,7 +193,7 @@ def main(argv: Argv | None = None) -> int:
         with signals_as_ctrl_c():
             COMMANDS[command](rest)
     except Lvlm2pError as error:
-        print(f"lvlm2p: {error}", file=sys.stderr)
+        print(f"lvlm2p: {plain(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 130

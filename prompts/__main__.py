@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from lvlm2p.envs import Lvlm2pError, View, covered_ids, make_env, task_for, task_named, view_of
+from lvlm2p.envs.untrusted import plain
 from lvlm2p.prompts.answer_format import FORMATS
 from lvlm2p.prompts.conversation import Conversation, Message, pictures, plain_text
 from lvlm2p.prompts.prompt import load_prompt, prompt_names
@@ -28,10 +29,11 @@ def main() -> int:
         prompt = load_prompt(args.prompt, view.task, shots=args.shots, elicit=args.elicit)
         conversation = prompt.conversation(view)
     except Lvlm2pError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(plain(f"error: {error}"), file=sys.stderr)
         return error.exit_code
-    print("\n".join(_shown(conversation, args.images)))
-    print(f"\n{prompt.name}, {prompt.shots} shots, {args.elicit}; fingerprint {prompt.fingerprint}")
+    print(plain("\n".join(_shown(conversation, args.images))))
+    about = f"{prompt.name}, {prompt.shots} shots, {args.elicit}; fingerprint {prompt.fingerprint}"
+    print(plain(f"\n{about}"))
     print(_size(conversation))
     return 0
 

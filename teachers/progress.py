@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from lvlm2p.envs.untrusted import plain
+from lvlm2p.teachers.terminal import console
+
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.progress import Progress, Task, TaskID
@@ -123,14 +126,13 @@ class Bar:
 
 
 def _one_line(bar: Bar) -> Progress:
-    from rich.console import Console
     from rich.progress import Progress, ProgressColumn
 
     class Line(ProgressColumn):
         def render(self, task: Task) -> Any:
             return FittedLine(task, bar.fields)
 
-    return Progress(Line(), console=Console(stderr=True), expand=True)
+    return Progress(Line(), console=console(stderr=True), expand=True)
 
 
 class FittedLine:
@@ -153,7 +155,8 @@ class FittedLine:
         task = self.task
         total = "" if task.total is None else f"/{int(task.total):,}"
         count = f"{int(task.completed):,}{total}"
-        pieces = [piece for piece in self._by_importance(stroke) if piece]
+        shown = (" ".join(plain(piece).splitlines()) for piece in self._by_importance(stroke))
+        pieces = [piece for piece in shown if piece]
         for kept in range(len(pieces), -1, -1):
             line = "  ".join([count, *pieces[:kept]])
             if cell_len(line) <= width:
@@ -206,4 +209,4 @@ def counted(items: Iterable[T], what: str, total: int | None) -> Iterator[T]:
 
 def say(text: str) -> None:
     """Tell people, not scripts: one sentence on stderr, above a bar that is shown."""
-    print(text, file=sys.stderr, flush=True)
+    print(plain(text), file=sys.stderr, flush=True)

@@ -21,11 +21,11 @@ from typing import Annotated, Literal
 
 import tyro
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from rich.console import Console
 
 from lvlm2p.teachers.errors import ConfigError, TeacherError, TeacherNotReadyError
 from lvlm2p.teachers.serving.gpu import default_model, gpu_memory_gb
 from lvlm2p.teachers.serving.process import launch, stop_group, tail
+from lvlm2p.teachers.terminal import console
 
 HOST = "127.0.0.1"
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
@@ -205,17 +205,17 @@ def _environment(executable: Path, model: str, on_gpu: bool) -> dict[str, str]:
 
 def _wait(process: subprocess.Popen[bytes], config: ServeConfig, model: str, log: Path) -> None:
     begin = time.monotonic()
-    console = Console(stderr=True, highlight=False)
-    if not console.is_terminal:
-        console.print(f"starting vLLM with {model}; its log is {log}", soft_wrap=True)
-    with console.status("") as status:
+    shown = console(stderr=True)
+    if not shown.is_terminal:
+        shown.print(f"starting vLLM with {model}; its log is {log}", soft_wrap=True)
+    with shown.status("") as status:
         while (elapsed := time.monotonic() - begin) < config.timeout_s:
             status.update(f"starting vLLM with {model}: {elapsed:.0f} s (log: {log})")
             code = process.poll()
             if code is not None:
                 raise TeacherError(f"vLLM stopped while starting {_exit_and_log(code, log)}")
             if _healthy(config.port):
-                console.print(f"vLLM is ready after {elapsed:.0f} s")
+                shown.print(f"vLLM is ready after {elapsed:.0f} s")
                 return
             time.sleep(0.5)
     raise TeacherError(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lvlm2p.envs import View
+from lvlm2p.envs.untrusted import plain
 from lvlm2p.teachers.errors import LabelFileError, StoreError
 from lvlm2p.teachers.label import Answer, Failure, Label
 from lvlm2p.teachers.progress import say
@@ -54,15 +55,16 @@ class Shown:
         from rich.text import Text
 
         view = self.view
-        head = [f"state {view.key}", f"task {view.task.name}", f"mission: {plain(view.mission)}"]
+        head = [f"state {view.key}", f"task {view.task.name}", f"mission: {view.mission}"]
         if view.carrying:
             head.append(f"carrying: {view.carrying}")
-        tail = [plain(view.text)] if view.text else []
+        tail = [view.text] if view.text else []
         for key, answer in self.answers:
             tail += ["", *_lines(key, answer)]
         if self.html is not None:
             tail += ["", f"written to {self.html}"]
-        return Group(Text("\n".join(head)), _Picture(view), Text("\n".join(tail)))
+        above, below = plain("\n".join(head)), plain("\n".join(tail))
+        return Group(Text(above), _Picture(view), Text(below))
 
 
 class _Picture:
@@ -118,11 +120,6 @@ def _find(store: LabelStore, key: str) -> View:
     return view
 
 
-def plain(text: str) -> str:
-    """``text`` without anything that a terminal obeys or that turns the reading direction."""
-    return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
-
-
 def picture(view: View) -> Text:
     """The picture in coloured half blocks."""
     import numpy as np
@@ -164,7 +161,7 @@ def _lines(key: str, answer: Answer) -> list[str]:
     for turn in answer.transcript:
         more = "" if len(turn.text) <= LONG else f" [... {len(turn.text):,} characters]"
         lines.append(f"  {turn.role}: {turn.text[:LONG]}{more}")
-    return [plain(line) for line in lines]
+    return lines
 
 
 def _write_html(shown: Shown, path: Path) -> None:

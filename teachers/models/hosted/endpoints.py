@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Mapping
 
 from lvlm2p.teachers.errors import ConfigError
 from lvlm2p.teachers.models.hosted import addresses
 from lvlm2p.teachers.models.hosted.api_keys import scrub
+from lvlm2p.teachers.progress import say
 
 LOCAL_SERVER = "http://127.0.0.1:8000/v1"
 
@@ -88,7 +88,7 @@ def named_in_environment(name: str, prefix: str, home: str | None) -> str | None
             return None
         checked = check_url(f"teacher {name!r}, environment variable {variable}", url)
         shown = addresses.public(checked)
-        print(f"teacher {name!r} asks {shown}, as {variable} says", file=sys.stderr)
+        say(f"teacher {name!r} asks {shown}, as {variable} says")
         return checked
     return None
 

@@ -15,6 +15,8 @@ from collections.abc import Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from lvlm2p.teachers.progress import say
+
 T = TypeVar("T")
 
 ASKING, CALL = "lvlm2p asking", "lvlm2p call"
@@ -46,7 +48,7 @@ def drain(settling: Coroutine[Any, Any, None]) -> None:
     try:
         ended.result(1.0)
     except TimeoutError:
-        print("waiting for in-flight requests", file=sys.stderr)
+        say("waiting for in-flight requests")
         with contextlib.suppress(TimeoutError):
             ended.result(DRAIN_S)
     finally:
@@ -90,7 +92,7 @@ async def _disconnect() -> None:
             task.cancel()
     calls = [task for task in tasks if task.get_name() == CALL]
     if calls:
-        print(f"waiting for {len(calls)} in-flight requests", file=sys.stderr)
+        say(f"waiting for {len(calls)} in-flight requests")
         await asyncio.wait(calls, timeout=DRAIN_S)
     for task in tasks:
         task.cancel()

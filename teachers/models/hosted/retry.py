@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import itertools
 import random
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from lvlm2p.teachers.models.hosted.provider_errors import PermanentProviderError
 from lvlm2p.teachers.models.hosted.rate_limit import ConcurrencyLimiter, KeyLimiter
 from lvlm2p.teachers.models.messages import Reply, Request
 from lvlm2p.teachers.plugin import Journal
+from lvlm2p.teachers.progress import say
 
 BACK_OFF_S, LONGEST_BACK_OFF_S = 0.5, 60.0
 """Full jitter: uniform between 0 and 0.5 s, 1 s, 2 s ... 60 s."""
@@ -180,7 +180,7 @@ class Caller:
                 self._failing_since = acquired
             self._failing += 1
             if self._failing == self.down_after and self._is_down():
-                print(f"{error}: waiting for the provider to come back", file=sys.stderr)
+                say(f"{error}: waiting for the provider to come back")
         else:
             self._failing = 0  # it refuses, so it is there
             self._rejected += error.kind == "rejected"

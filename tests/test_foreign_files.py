@@ -16,6 +16,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from lvlm2p.envs import task_named
 from lvlm2p.flags import parse
@@ -159,7 +160,7 @@ NAMES = tuple(readers(Path()))
 def test_the_corpus(name: str, tmp_path: Path) -> None:
     read = readers(tmp_path)[name]
     for data in (*YAML_BYTES, ESCAPES.encode(), *(as_json(number) for number in NUMBERS)):
-        returns_or_is_a_sentence(lambda data=data: read(data))
+        returns_or_is_a_sentence(read, data)
 
 
 REPORT_ROW = {
@@ -224,7 +225,7 @@ def test_any_value_in_any_place(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["train", "evaluate", "label", "compare", "play"])
 def test_any_value_as_an_option(name: str, tmp_path: Path) -> None:
-    models = {
+    models: dict[str, type[BaseModel]] = {
         "train": TrainConfig,
         "evaluate": EvaluateConfig,
         "label": LabelConfig,
@@ -254,7 +255,7 @@ def test_any_value_as_an_option(name: str, tmp_path: Path) -> None:
 @given(st.dictionaries(st.sampled_from(["temperature", "samples", "model", "seed"]), anything))
 def test_any_value_as_a_teachers_option(options: dict[str, Any]) -> None:
     for name in ("expert", "gemini", "tiny-vl"):
-        returns_or_is_a_sentence(lambda name=name: load_teacher(name, options=options))
+        returns_or_is_a_sentence(load_teacher, name, options=options)
 
 
 CELLS = ("1" * 400, "9" * 5_000, "1e999", "nan", "-1", "", "x", "1.5", '"', '"' + "x" * 200_000)
@@ -265,8 +266,8 @@ def test_any_cell_of_a_table_of_metrics(cell: str, tmp_path: Path) -> None:
     read = readers(tmp_path)["metrics.csv"]
     head = "frames,charts/episodic_return,eval/success\n"
     for row in (f"{cell},0.5,0.5\n", f"100,{cell},0.5\n", f"{cell}\n"):
-        returns_or_is_a_sentence(lambda row=row: read((head + row + "200,0.6,0.7\n").encode()))
-        returns_or_is_a_sentence(lambda row=row: read((row + head).encode()))
+        returns_or_is_a_sentence(read, (head + row + "200,0.6,0.7\n").encode())
+        returns_or_is_a_sentence(read, (row + head).encode())
 
 
 def test_numbers_of_runs_have_their_ranges(tmp_path: Path) -> None:
@@ -277,16 +278,12 @@ def test_numbers_of_runs_have_their_ranges(tmp_path: Path) -> None:
         path = run(
             tmp_path / "run", "result.json", b'{"evaluation": {"success": %s}}' % (success.encode())
         )
-        said = str(returns_or_is_a_sentence(lambda path=path: final_success(path / "result.json")))
+        said = str(returns_or_is_a_sentence(final_success, path / "result.json"))
         assert "result.json can't be read" in said
     for frames in ("-1", "1.5", "1e3", "9" * 20, "x"):
         text = f"frames,eval/success\n{frames},0.5\n".encode()
         path = run(tmp_path / "run", "metrics.csv", text)
-        said = str(
-            returns_or_is_a_sentence(
-                lambda path=path: read_rows(path / "metrics.csv", ["eval/success"])
-            )
-        )
+        said = str(returns_or_is_a_sentence(read_rows, path / "metrics.csv", ["eval/success"]))
         assert "metrics.csv, line 2, is not a row of metrics" in said
     text = b"frames,eval/success\n100,1e300\n200,-1e300\n300,inf\n400,0.25\n"
     rows = read_rows(run(tmp_path / "run", "metrics.csv", text) / "metrics.csv", ["eval/success"])

@@ -99,10 +99,10 @@ def as_json(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-def returns_or_is_a_sentence(read: Callable[[], Any]) -> Any:
-    """What ``read()`` returns, or the sentence of its typed error; any other error is a failure."""
+def returns_or_is_a_sentence(read: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """What ``read`` returns, or its typed error, which is a sentence; another error is a failure."""
     try:
-        return read()
+        return read(*args, **options)
     except Lvlm2pError as error:
         said = str(error)
         assert said and len(said) < 2_500, said[:500]

@@ -100,7 +100,7 @@ def as_json(value: Any) -> bytes:
 
 
 def returns_or_is_a_sentence(read: Callable[..., Any], *args: Any, **options: Any) -> Any:
-    """What ``read`` returns, or its typed error, which is a sentence; another error is a failure."""
+    """What ``read`` returns, or its typed error, which is a sentence; any other error fails."""
     try:
         return read(*args, **options)
     except Lvlm2pError as error:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from lvlm2p.aliases import in_own_words, own_name
 from lvlm2p.envs.errors import UnknownNameError
+from lvlm2p.envs.untrusted import shorten
 from lvlm2p.teachers.numerals import numbers_in_digits
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ def validated(
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         where = "--" + "-".join(map(str, first["loc"])).replace("_", "-")
-        given = f"{where} {first['input']}: " if first["loc"] else ""
+        given = f"{where} {shorten(str(first['input']))}: " if first["loc"] else ""
         if from_file.intersection(first["loc"]):
             given = f"{first['loc'][0]} in {file}: "
         raise ConfigError(f"{given}{reason(error)}") from None
@@ -208,4 +209,6 @@ def validated(
 def reason(error: ValidationError) -> str:
     """The first thing that is wrong, in words."""
     message = error.errors(include_url=False)[0]["msg"]
-    return message.removeprefix("Value error, ").replace("Input should", "it should")
+    return shorten(
+        message.removeprefix("Value error, ").replace("Input should", "it should"), 1_000
+    )

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
+from lvlm2p.envs.untrusted import shorten
 from lvlm2p.teachers.errors import (
     ConfigError,
     Lvlm2pError,
@@ -247,5 +248,6 @@ def _options(name: str, teacher_class: Any, given: Mapping[str, object]) -> Base
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "options"
         message = first["msg"].removeprefix("Value error, ")
-        value = f"={first['input']!r}" if first["loc"] and first["type"] != "missing" else ""
-        raise ConfigError(f"teacher {name!r}, option {key}{value}: {message}") from error
+        given_value = first["loc"] and first["type"] != "missing"
+        value = f"={shorten(repr(first['input']))}" if given_value else ""
+        raise ConfigError(f"teacher {name!r}, option {key}{value}: {shorten(message)}") from error

@@ -105,7 +105,7 @@ def test_all_teachers_of_an_evaluation_share_one_budget(
 ) -> None:
     budgets: list[Budget | None] = []
 
-    def look(config: Any, load: Any) -> None:
+    def look(config: Any, load: Any, **more: Any) -> None:
         budgets.extend(load(name, sample=n).budget for n in (0, 1) for name in config.teacher)
         raise UserError("enough seen")
 

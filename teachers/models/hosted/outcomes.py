@@ -155,7 +155,7 @@ _SHOWN = 1000  # characters of an error in no known form
 
 def parsed(body: bytes) -> Any:
     """The JSON value of a body; of a stream that nobody asked for, its first error; else None."""
-    text = body.decode("utf-8", "replace").strip()
+    text = body.decode("utf-8-sig", "replace").strip()
     if text.startswith(("data:", "event:", ":")):
         events = (_json(line[5:]) for line in text.splitlines()[:1000] if line.startswith("data:"))
         return next((event for event in events if error_in(event) is not None), None)
@@ -259,7 +259,7 @@ def error_in(answer: Any) -> int | None:
 
 def words(body: bytes) -> str:
     """The message of an error, wherever the provider put it; without the markup of a page."""
-    text = body.decode("utf-8", "replace").strip()
+    text = body.decode("utf-8-sig", "replace").strip()
     found = _message(parsed(body))
     return found or re.sub(r"<[^<>]*>", " ", text[: 10 * _SHOWN]).strip()[:_SHOWN]
 

@@ -44,7 +44,17 @@ _POLICY = re.compile(
     r"content[_ ]?(?:policy|filter|management)|safety system|responsible ai|moderation|flagged",
     re.I,
 )
+_THIS_TIME = re.compile(
+    r"overloaded|temporarily|(?:service|currently) unavailable|try again later|server_error\b"
+    r"|try again in|timed out",
+    re.I,
+)
+"""Trouble that passes, under whatever status."""
+_TOO_OFTEN = re.compile(r"rate_?limit_?exceeded|too many requests", re.I)
 _RETRY_DELAY = re.compile(r"retryDelay\W{1,8}([\d.]{1,12})s")
+_PASSING = frozenset({408, 409, 423, 424, 425, 498, 499})
+"""Statuses below 500 that pass: timeouts and conflicts, a dependency that failed (Bedrock), no
+capacity (Groq), cancelled (Google)."""
 _LONGEST_WAIT = 600.0
 
 
@@ -90,10 +100,14 @@ def classify_error(
         message: what people are told; scrubbed already.
     """
     wait = wait_of(text, headers)
-    if status is None or not 400 <= status < 500 or status in (408, 409, 425):
+    if status is None or not 400 <= status < 500 or status in _PASSING:
         return ProviderError("unavailable", message, wait=wait)
-    if status == 429 and not _is_spent(text, wait):
+    often = status == 429 or (status == 403 and _TOO_OFTEN.search(text))  # Google's older APIs
+    if often and not _is_spent(text, wait):
         return ProviderError("rate_limited", message, wait=wait)
+    retry = headers.get("x-should-retry") == "true" or _THIS_TIME.search(text)
+    if retry and status not in (401, 402, 429):
+        return ProviderError("unavailable", message, wait=wait)
     if status not in (401, 402, 404, 429) and _POLICY.search(text):
         return ProviderError("refusal", message, scope="request")
     if status in (401, 402, 403, 429) or _BAD_KEY.search(text) or _NO_MONEY.search(text):

@@ -4,7 +4,8 @@
 - a key is not sent in the clear to another machine, unless the user says so;
 - what is sent goes to the endpoint that was named, and to no other;
 - a proxy never stands before this machine's own addresses;
-- an answer has at most :data:`LONGEST` bytes, unpacked, and the whole of it a time limit.
+- an answer has at most :data:`LONGEST` bytes, unpacked, not too many parts, and the whole of it a
+  time limit.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 LONGEST = 16 * 2**20
 """Bytes of an answer. A label's has a few thousand."""
+
+MOST_CONTAINERS, MOST_VALUES = 200_000, 1_000_000
+"""Of a JSON answer. Empty lists take thirty times as much memory as on the wire."""
 
 _IDLE_S = 4.0  # vLLM closes idle connections after 5 seconds
 _OURS = {"host", "content-length", "transfer-encoding", "connection", "accept-encoding"}
@@ -143,6 +147,7 @@ async def _exchange(
         try:
             _check_redirect(exchange, url, answer)
             exchange.body = await _read(exchange, answer)
+            _check_values(exchange)
         except BaseException:
             answer.close()  # what is left of it is not waited for
             raise
@@ -226,6 +231,13 @@ async def _read(exchange: Exchange, answer: aiohttp.ClientResponse) -> bytes:
             raise too_long
         parts.append(part)
     return b"".join(parts)
+
+
+def _check_values(exchange: Exchange) -> None:
+    body = exchange.body
+    if body.count(b"{") + body.count(b"[") > MOST_CONTAINERS or body.count(b",") > MOST_VALUES:
+        exchange.body = b""
+        raise ProviderError("unavailable", f"{exchange.who}: the answer has a million parts")
 
 
 class _Unpacker:

@@ -105,8 +105,26 @@ def test_waiting_times() -> None:
         (500, "", "unavailable", "transient"),
         (529, "overloaded", "unavailable", "transient"),
         (None, "connection refused", "unavailable", "transient"),
+        *((status, "", "unavailable", "transient") for status in (409, 423, 424, 425, 498, 499)),
+        (403, '{"reason": "rateLimitExceeded"}', "rate_limited", "transient"),
+        (403, '{"reason": "insufficient_quota rateLimitExceeded"}', "rejected", "credential"),
+        (400, "The engine is currently overloaded", "unavailable", "transient"),
+        (
+            400,
+            "Moderation is temporarily not available, try again later",
+            "unavailable",
+            "transient",
+        ),
+        (404, "The model is overloaded, please try again in 3 seconds", "unavailable", "transient"),
+        (401, "Wrong key. Try again later", "rejected", "credential"),
     ],
 )
 def test_the_scope_of_an_error(status: int | None, text: str, kind: str, scope: str) -> None:
     error: ProviderError = classify_error(status, text, {}, "message")
     assert (error.kind, error.scope) == (kind, scope)
+
+
+@pytest.mark.parametrize(("said", "kind"), [("true", "unavailable"), ("false", "rejected")])
+def test_a_provider_may_say_that_it_passes(said: str, kind: str) -> None:
+    """OpenAI and Anthropic do, in a header."""
+    assert classify_error(400, "odd", {"x-should-retry": said}, "message").kind == kind

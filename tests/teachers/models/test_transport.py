@@ -310,6 +310,17 @@ def test_what_is_packed_as_asked_is_read(view: View, name: str, how: str) -> Non
     assert isinstance(label, Label)
 
 
+@NAMES
+@pytest.mark.parametrize("part", [b"[],", b"{},", b'"",'])
+def test_an_answer_of_too_many_parts_is_not_read(view: View, name: str, part: bytes) -> None:
+    """A list takes thirty times as much memory as on the wire."""
+    many = b"[" + part * 1_000_001 + b"1]"
+    with raw_server(served_then(lambda _: [head(), many])) as server:
+        (failure,) = teacher_at(name, server.url).label([view])
+    assert isinstance(failure, Failure) and failure.failure == "unavailable"
+    assert "a million parts" in failure.message
+
+
 BOMB = """
 import resource, sys
 from tests.support.chat import some_views

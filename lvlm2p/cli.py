@@ -6,6 +6,7 @@ object. Exit codes: 0 done, 2 the input is wrong, 3 the teacher could not answer
 
 from __future__ import annotations
 
+import errno
 import json as jsonlib
 import sys
 from collections.abc import Callable, Mapping
@@ -178,6 +179,9 @@ def pick(prog: str, known: Mapping[str, str | None], argv: Argv) -> tuple[str, A
     return argv[0], argv[1:]
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
 def main(argv: Argv | None = None) -> int:
     """Run one command; the value is the exit code."""
     tolerate_streams()
@@ -199,6 +203,15 @@ def main(argv: Argv | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader of a pipe left: not an error of ours
         sys.stderr.close()
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        print(
+            "lvlm2p: the disk is full: make room and give the same command again (train: with "
+            "--resume); what was saved or stored before is still there",
+            file=sys.stderr,
+        )
+        return 2
     return 0
 
 

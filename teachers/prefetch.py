@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Self
 
 from lvlm2p.envs import View
+from lvlm2p.teachers.blame import ended
 from lvlm2p.teachers.errors import Lvlm2pError, TeacherError
 from lvlm2p.teachers.label import Answer
 from lvlm2p.teachers.teacher import Teacher, checked_answers
@@ -140,10 +141,7 @@ class Prefetcher:
         except Lvlm2pError as error:
             self._end(error)
         except BaseException as error:  # whatever it is, the thread that waits must hear of it
-            what = f"{type(error).__name__}: {error}".removesuffix(": ")
-            trouble = TeacherError(
-                f"teacher {self._teacher.name!r} ended the thread in which it was asked ({what})"
-            )
+            trouble = ended(self._teacher.name, error)
             trouble.__cause__ = error
             self._end(trouble)
 

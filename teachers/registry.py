@@ -21,9 +21,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ValidationError
 
 from lvlm2p.envs.untrusted import shorten
+from lvlm2p.teachers.blame import in_a_line
 from lvlm2p.teachers.errors import (
     ConfigError,
     Lvlm2pError,
+    TeacherError,
     TeacherNotReadyError,
     UnknownNameError,
 )
@@ -113,10 +115,18 @@ def load_teacher(
 
 
 def _build(teacher_class: Any, name: str, options: BaseModel, context: Context) -> Teacher:
+    from lvlm2p.teachers.teacher import Teacher
+
     try:
         teacher: Teacher = teacher_class.build(name, options, context)
     except RecursionError:
         raise ConfigError(f"teacher {name!r} can't be built: it is a member of itself") from None
+    except (Lvlm2pError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # a plug-in may raise anything; the user must know whose
+        raise TeacherError(f"teacher {name!r} can't be built: {in_a_line(error)}") from error
+    if not isinstance(teacher, Teacher):
+        raise TeacherError(f"teacher {name!r} can't be built: it is a {type(teacher).__name__}")
     return teacher
 
 

@@ -7,15 +7,15 @@ What wraps a teacher is a teacher: store, symmetry, temperature compose like tra
 
 from __future__ import annotations
 
-import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from lvlm2p.envs import Task, View
-from lvlm2p.teachers.errors import Lvlm2pError, TeacherError
+from lvlm2p.envs.untrusted import shorten
+from lvlm2p.teachers.blame import blaming
+from lvlm2p.teachers.errors import TeacherError
 from lvlm2p.teachers.label import Answer, Failure, Label, add_usd
 
 NEARLY_ALL = 0.9
@@ -252,20 +252,12 @@ def checked_answers(teacher: Teacher, views: Sequence[View]) -> Iterator[tuple[i
             sentence that names it.
     """
     missing = set(range(len(views)))
-    try:
+    with blaming(teacher.name):
         for index, answer in teacher.ask(views):
             if index not in missing or not isinstance(answer, Label | Failure):
                 raise _broken(teacher, _what_is_wrong(index, answer, len(views)))
             missing.remove(index)
             yield index, answer
-    except Lvlm2pError:
-        raise
-    except Exception as error:  # a plug-in may raise anything; the user must know whose
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{Path(where.filename).name}, line {where.lineno}"
-        raise TeacherError(
-            f"teacher {teacher.name!r} failed: {type(error).__name__}: {error} ({place})"
-        ) from error
     if missing:
         raise _broken(teacher, f"it gave no answer to {len(missing):,} of {len(views):,} views")
 
@@ -279,4 +271,5 @@ def _what_is_wrong(index: object, answer: object, views: int) -> str:
         return f"it yielded {type(answer).__name__!r} as an answer, not a Label or a Failure"
     if isinstance(index, int) and 0 <= index < views:
         return f"it answered twice about view {index}"
-    return f"it answered about view {index!r}, and was asked about {views:,} (0 to {views - 1:,})"
+    about = shorten(repr(index))
+    return f"it answered about view {about}, and was asked about {views:,} (0 to {views - 1:,})"

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lvlm2p.student.training.checkpoint import check_size
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
+from lvlm2p.student.training.events import Events
 
 METRICS = (
     *("frames", "charts/episodic_return", "charts/episodic_length", "charts/success"),
@@ -66,28 +65,28 @@ class Metrics:
             name: Table(folder / name, columns, sizes.get(name, 0))
             for name, columns in (("metrics.csv", METRICS), ("timing.csv", TIMING))
         }
-        self._events = _event_writer(folder, frames)
+        # Hidden is what an interrupted run wrote after its last checkpoint, whose own point stays.
+        self._events = Events(folder, purge=frames + 1 if frames else None)
 
     def write(self, row: dict[str, Any]) -> None:
         """One row of numbers, by name, for all who have such a column."""
         for table in self._tables.values():
             table.write(row)
-        for name, value in row.items():
-            if name != "frames" and value is not None:
-                self._events.add_scalar(name, value, row["frames"])
+        numbers = {k: float(v) for k, v in row.items() if k != "frames" and v is not None}
+        self._events.add(numbers, row["frames"])
 
     def sizes(self) -> dict[str, int]:
         """How long the files are, after they are safely on disk."""
-        self._events.flush()
         for table in self._tables.values():
             os.fsync(table.file.fileno())
         return {name: os.fstat(t.file.fileno()).st_size for name, t in self._tables.items()}
 
     def close(self) -> None:
-        """Close the files."""
-        self._events.close()
-        for table in self._tables.values():
-            table.file.close()
+        """Close the files: all of them, though one of them be refused its last bytes."""
+        with ExitStack() as each:
+            each.callback(self._events.close)
+            for table in self._tables.values():
+                each.callback(table.file.close)
 
 
 def read_metrics(path: Path) -> Iterator[dict[str, float]]:
@@ -97,12 +96,3 @@ def read_metrics(path: Path) -> Iterator[dict[str, float]]:
     with path.open(encoding="ascii", newline="") as file:
         for row in csv.DictReader(file):
             yield {name: float(value) for name, value in row.items() if value}
-
-
-def _event_writer(folder: Path, frames: int) -> SummaryWriter:
-    from torch.utils.tensorboard import SummaryWriter
-
-    # hides what an interrupted run wrote after its last checkpoint: purge_step is the first step
-    # of all that is hidden, and the point at the checkpoint itself is to stay
-    purge_step = frames + 1 if frames else None
-    return SummaryWriter(str(folder), purge_step=purge_step, flush_secs=30)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import platform
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -74,6 +76,32 @@ def _next_numbered() -> Path:
 def _last_numbered() -> Path:
     existing = list(takewhile(Path.exists, _numbered()))
     return existing[-1] if existing else RUN_DIR
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the operating system says of a full disk, or a limit on what may be written."""
+
+
+@contextmanager
+def disk_explained(config: TrainConfig) -> Iterator[None]:
+    """What the disk refuses while a run goes on is one sentence; the last checkpoint stays.
+
+    Raises:
+        RunError: something could not be written, or read.
+    """
+    try:
+        yield
+    except (ConnectionError, TimeoutError):  # of an environment: nothing to do with a disk
+        raise
+    except OSError as error:
+        full = error.errno in FULL
+        what = "the disk is full" if full else f"{config.run_dir} can't be written"
+        do = "free some space" if full else "mend that"
+        options = shlex.quote(str(config.run_dir / "config.yaml"))
+        raise RunError(
+            f"{what} ({error.strerror or error}): {do}, and go on from the run's last checkpoint "
+            f"with: lvlm2p train --config {options} --resume"
+        ) from error
 
 
 def open_run_dir(config: TrainConfig, teacher: Teacher | None) -> AcquireReturnProxy:

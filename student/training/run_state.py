@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from contextlib import ExitStack
 from copy import copy
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -123,12 +124,13 @@ class Run:
         checkpoint.save(self.config.run_dir / "checkpoint", tensors, state)
 
     def close(self) -> None:
-        """Stop asking, close files and environments."""
-        if self.labels is not None:
-            self.labels.close()
-        if self.visited is not None:
-            self.visited.close()
-        self.env.close()
+        """Stop asking, close files and environments: all, though one of them raise."""
+        with ExitStack() as each:
+            each.callback(self.env.close)
+            if self.visited is not None:
+                each.callback(self.visited.close)
+            if self.labels is not None:
+                each.callback(self.labels.close)
 
     def restore(self) -> None:
         """Come back to the last checkpoint, if there is one.

@@ -31,7 +31,7 @@ from lvlm2p.student.training.metrics import Metrics
 from lvlm2p.student.training.process import imports_uncollected, interruptible, one_thread
 from lvlm2p.student.training.progress import Progress
 from lvlm2p.student.training.result import TrainResult
-from lvlm2p.student.training.run_dir import open_run_dir, run_dir_named
+from lvlm2p.student.training.run_dir import disk_explained, open_run_dir, run_dir_named
 from lvlm2p.student.training.run_state import Run
 from lvlm2p.student.training.trained import Student
 from lvlm2p.teachers import Teacher
@@ -84,6 +84,7 @@ def train(
         raise TeacherNotReadyError(reason)
     with (
         open_run_dir(config, teacher),
+        disk_explained(config),
         one_thread(),
         imports_uncollected(),
         interruptible() as stop,

@@ -75,12 +75,12 @@ class StoredTeacher(TeacherWrapper):
         for part in chunks(list(todo), ESTIMATED):
             for name in self._look_up({name: todo[name] for name in part}):
                 del todo[name]
-        estimate = self.inner.estimate(list(todo.values()))
+        estimate = super().estimate(list(todo.values()))
         if self.inner.instant:
             estimate = replace(estimate, seconds=len(todo) / INSTANT_PER_S)
         if not todo or self.inner.instant:
             return estimate
-        latency, cost = self.store.typical(self.inner.fingerprint_for(views[0].task))
+        latency, cost = self.store.typical(self.fingerprint_for(views[0].task))
         if latency is not None:
             side_by_side = min(self.inner.at_a_time, len(todo))
             estimate = replace(estimate, seconds=latency * len(todo) / side_by_side)
@@ -115,7 +115,7 @@ class StoredTeacher(TeacherWrapper):
     # Looking up
 
     def _name(self, view: View) -> str:
-        return name_of(self.inner.fingerprint_for(view.task), view.key, self.sample)
+        return name_of(self.fingerprint_for(view.task), view.key, self.sample)
 
     def _look_up(self, todo: Mapping[str, View]) -> dict[str, Answer]:
         """Stored answers that this run takes as they are. A damaged row is a failure: what it holds
@@ -156,7 +156,7 @@ class StoredTeacher(TeacherWrapper):
         return Failure(
             task=view.task.name,
             teacher=self.name,
-            fingerprint=self.inner.fingerprint_for(view.task),
+            fingerprint=self.fingerprint_for(view.task),
             failure=kind,
             message=message,
             cost_usd=0.0,
@@ -246,7 +246,7 @@ class StoredTeacher(TeacherWrapper):
 
     def _checked(self, view: View, answer: Answer) -> Answer:
         """What the inner teacher said, fit to be stored under this view."""
-        expected = self.inner.fingerprint_for(view.task)
+        expected = self.fingerprint_for(view.task)
         if answer.fingerprint != expected or answer.task != view.task.name:
             raise TeacherError(
                 f"teacher {self.name!r} has a bug: it answers as {answer.fingerprint!r} about task "

@@ -19,6 +19,7 @@ import pytest
 
 from lvlm2p.envs import View
 from lvlm2p.student import TrainConfig, train
+from lvlm2p.student.training.checkpoint import checksum
 from lvlm2p.student.training.evaluation import evaluate
 from lvlm2p.student.training.visited import Visited
 from lvlm2p.teachers import Counts, Label, Teacher, load_teacher
@@ -285,7 +286,8 @@ def test_a_broken_checkpoint_is_refused(whole: Path, tmp_path: Path, damage: str
     elif damage == "deep":
         state.write_text("[" * 100_000)
     elif damage in DAMAGES:
-        state.write_text(json.dumps({**head, "state": {**head["state"], **DAMAGES[damage]}}))
+        head["state"] |= DAMAGES[damage]
+        state.write_text(json.dumps({**head, "checksum": checksum(head)}))
     elif damage == "metrics":
         (folder / "metrics.csv").write_text("frames\n")
     elif damage == "visited":
@@ -336,7 +338,7 @@ def plant_pickle(path: Path, witness: Path) -> None:
     state = path.parent / "state.json"
     head = json.loads(state.read_text())
     head["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
-    state.write_text(json.dumps(head))
+    state.write_text(json.dumps({**head, "checksum": checksum(head)}))
 
 
 def test_a_pickled_student_is_refused(tmp_path: Path) -> None:

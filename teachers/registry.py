@@ -53,7 +53,12 @@ BUILTIN: dict[str, tuple[str, str]] = {
     "qwen-vl-hf": ("lvlm2p.teachers.models.local.teacher", "TransformersTeacher"),
     "litellm": ("lvlm2p.teachers.models.hosted.teacher", "ChatTeacher"),
 }
-"""Name -> (module, class). ``litellm`` is written ``litellm:<provider/model>``."""
+"""Name -> (module, class)."""
+
+TAKES_MORE: dict[str, str] = {
+    "litellm": "a model: litellm:<provider/model>, e.g. litellm:xai/grok",
+}
+"""Names that are written ``name:something``, and what that is, in a sentence."""
 
 
 class NoOptions(BaseModel, extra="forbid"):
@@ -189,9 +194,9 @@ def _third_parties() -> dict[str, EntryPoint]:
 def _find(name: str) -> Any:
     """The class behind ``name``."""
     base, colon, rest = name.partition(":")
-    if base == "litellm" and not rest:
-        raise ConfigError("litellm needs a model: litellm:<provider/model>, e.g. litellm:xai/grok")
-    if base in BUILTIN and (not colon or base == "litellm"):
+    if base in TAKES_MORE and not rest:
+        raise ConfigError(f"{base} needs {TAKES_MORE[base]}")
+    if base in BUILTIN and (not colon or base in TAKES_MORE):
         module, attribute = BUILTIN[base]
         try:
             return getattr(importlib.import_module(module), attribute)
@@ -202,7 +207,7 @@ def _find(name: str) -> Any:
     others = _third_parties()
     if name in others:
         return _load_entry_point(name, others[name])
-    known = [*(known for known in BUILTIN if known != "litellm"), *others]
+    known = [*(known for known in BUILTIN if known not in TAKES_MORE), *others]
     raise UnknownNameError(
         "teacher", name, known, hint="Any hosted model is litellm:<provider/model>."
     )

@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -38,7 +38,8 @@ def parse(command: str, model: type[Model], argv: Argv, doc: str | None) -> tupl
 
     source, data = config_file(argv, model)
     words = in_own_words(argv, model)
-    copy = _grouped(_flags(model, data, source), getattr(model, "help_groups", {}))
+    shown = _preset(model, data | _texts_given(words)) | data
+    copy = _grouped(_flags(model, shown, source), getattr(model, "help_groups", {}))
     with _readable_width():
         found = tyro.cli(copy, args=words, prog=f"lvlm2p {command}", description=doc)
     read: dict[str, Any] = {}
@@ -49,7 +50,7 @@ def parse(command: str, model: type[Model], argv: Argv, doc: str | None) -> tupl
     if "teacher_args" in read:
         read["teacher_args"] = data.get("teacher_args", {}) | key_values(read["teacher_args"])
     given = {word.partition("=")[0][2:].replace("-", "_") for word in words if word[:2] == "--"}
-    bare = {name: field.get_default() for name, field in model.model_fields.items()}
+    bare = {name: field.get_default() for name, field in model.model_fields.items()} | shown
     # What nobody gave is left to the model, which may want to know that.
     read = {
         key: value
@@ -58,6 +59,19 @@ def parse(command: str, model: type[Model], argv: Argv, doc: str | None) -> tupl
     }
     from_file = {key for key, value in data.items() if read.get(key) == value}
     return validated(model, read, from_file, source), json
+
+
+def _preset(model: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The defaults that other options choose, such as a recipe's."""
+    preset: Callable[[Mapping[str, Any]], dict[str, Any]] | None = getattr(model, "preset", None)
+    return preset(given) if preset is not None else {}
+
+
+def _texts_given(words: Argv) -> dict[str, str]:
+    """The flags in ``words`` that have a value, as texts."""
+    found = {flag: value for flag, value in itertools.pairwise(words) if flag.startswith("--")}
+    found |= {flag: value for flag, _, value in (word.partition("=") for word in words) if value}
+    return {flag[2:].replace("-", "_"): value for flag, value in found.items() if flag[:2] == "--"}
 
 
 @contextlib.contextmanager

@@ -9,12 +9,20 @@ Kept free of heavy imports: the command line reads this file to print its help.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    field_validator,
+    model_validator,
+)
 
 from lvlm2p.student.learn.ask import parse_ask
+from lvlm2p.student.recipe import DEFAULT, options_for_recipes, recipe_names, recipe_values
 from lvlm2p.teachers.options import ANSWERING, BUDGET, STORED, TeacherOptions
 
 if TYPE_CHECKING:
@@ -25,7 +33,7 @@ WHO_IS_ASKED = ("offline", "on_miss", "budget_usd", "budget_calls", "retry_failu
 the states that it has no label for. With the same it does not, and goes on as if never stopped."""
 
 UNSEEN = {
-    *("run_dir", "resume", "progress", "frames", "final_episodes", "checkpoint_every"),
+    *("recipe", "run_dir", "resume", "progress", "frames", "final_episodes", "checkpoint_every"),
     *("save_visited", "store", "yes", "device", *WHO_IS_ASKED),
 }
 """Options that may differ when a run is resumed, because they change nothing that was learned.
@@ -58,7 +66,17 @@ class TrainConfig(TeacherOptions):
         "budget": BUDGET,
         "store": STORED,
         "student": (
-            *("algo", "n_envs", "n_steps", "epochs", "batch_size", "lr", "gamma", "gae_lambda"),
+            *(
+                "recipe",
+                "algo",
+                "n_envs",
+                "n_steps",
+                "epochs",
+                "batch_size",
+                "lr",
+                "gamma",
+                "gae_lambda",
+            ),
             *("clip", "ent_coef", "vf_coef", "max_grad_norm", "opt_eps", "hidden"),
             *("memory", "device"),
         ),
@@ -77,6 +95,11 @@ class TrainConfig(TeacherOptions):
 
     teacher: str = "expert"
     """Who gives advice; none trains by rewards alone. `lvlm2p teachers` lists who there is."""
+
+    recipe: str = Field(
+        default=DEFAULT,
+        description=f"Named settings below all flags: {', '.join(recipe_names())}; or a YAML file.",
+    )
 
     algo: Literal["ppo", "a2c"] = "ppo"
     """The reinforcement-learning algorithm."""
@@ -193,6 +216,28 @@ class TrainConfig(TeacherOptions):
 
     progress: bool = True
     """Show a progress bar on stderr."""
+
+    @classmethod
+    def preset(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What the recipe of the options ``given`` sets, apart from these.
+
+        Raises:
+            teachers.errors.UserError: there is no such recipe, or it can't be used.
+        """
+        options = options_for_recipes(cls.help_groups, cls.model_fields)
+        if options.keys() <= given.keys():  # a saved config.yaml: its recipe may have gone
+            return {}
+        values = recipe_values(str(given.get("recipe", DEFAULT)), given.get("algo"), options)
+        return {key: value for key, value in values.items() if key not in given}
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _over_the_recipe(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        if not isinstance(data, dict):
+            return handler(data)
+        config = handler({**cls.preset(data), **data})
+        config.model_fields_set.intersection_update(data)
+        return config
 
     @field_validator("env")
     @classmethod

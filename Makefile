@@ -17,16 +17,16 @@ help:
 	@echo "make bench      the numbers in docs/performance.md"
 	@echo "make clean      remove environments and caches, keep runs/"
 
-# The demo needs the core alone; everything else also installs what tests need. Python compiles
+# The demo needs a student and a model in this process; everything else also installs what tests need. Python compiles
 # what it imports, so pip need not compile everything: that halves the time.
 .venv: .venv/.dev
 .venv/.core: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("lvlm2p needs Python 3.11 or later, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[train,local]'
 	@touch $@
 .venv/.dev: .venv/.core
-	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev,ray]'
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 .venv-vllm: .venv-vllm/.stamp

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from lvlm2p.envs.errors import Lvlm2pError, UnknownNameError
+from lvlm2p.envs.extras import explained
 from lvlm2p.envs.untrusted import plain
 from lvlm2p.flags import Argv, parse
 from lvlm2p.process import signals_as_ctrl_c, tolerate_streams
@@ -179,6 +180,12 @@ def pick(prog: str, known: Mapping[str, str | None], argv: Argv) -> tuple[str, A
     return argv[0], argv[1:]
 
 
+def complain(error: Lvlm2pError) -> int:
+    """Say what is wrong, in its one sentence; the exit code."""
+    print(f"lvlm2p: {plain(str(error))}", file=sys.stderr)
+    return error.exit_code
+
+
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -197,8 +204,12 @@ def main(argv: Argv | None = None) -> int:
         with signals_as_ctrl_c():
             COMMANDS[command](rest)
     except Lvlm2pError as error:
-        print(f"lvlm2p: {plain(str(error))}", file=sys.stderr)
-        return error.exit_code
+        return complain(error)
+    except ModuleNotFoundError as error:
+        clear = explained(error, f"lvlm2p {words[0]}")
+        if not isinstance(clear, Lvlm2pError):
+            raise
+        return complain(clear)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader of a pipe left: not an error of ours

@@ -4,6 +4,6 @@ The student learns from labels and rewards and never knows who answered. Names a
 first use, so that reading the configuration does not cost an import of torch.
 """
 
-import lazy_loader
+from lvlm2p.envs.extras import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -3,6 +3,6 @@
 Nothing heavy is imported until it is used; torch never is by this package's interface.
 """
 
-import lazy_loader
+from lvlm2p.envs.extras import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -8,7 +8,8 @@
     │   ├── RunError               a run directory: exists, changed, unwritable
     │   ├── CheckpointError        a checkpoint that is broken or refused
     │   ├── StoreError             a label store that is broken, foreign or refused
-    │   └── LabelFileError         a label or state file that can't be used
+    │   ├── LabelFileError         a label or state file that can't be used
+    │   └── MissingPackageError    a package of an extra is missing (defined in envs.extras)
     └── TeacherError               the teacher could not answer                     exit 3
         ├── TeacherNotReadyError   a key, a server or a package is missing
         ├── MissingLabelsError     offline, and the store lacks labels

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ValidationError
 
 from lvlm2p.envs.untrusted import shorten
-from lvlm2p.teachers.blame import in_a_line
+from lvlm2p.teachers.blame import in_a_line, lacks
 from lvlm2p.teachers.errors import (
     ConfigError,
     Lvlm2pError,
@@ -128,6 +128,8 @@ def _build(teacher_class: Any, name: str, options: BaseModel, context: Context) 
         raise ConfigError(f"teacher {name!r} can't be built: it is a member of itself") from None
     except (Lvlm2pError, KeyboardInterrupt):
         raise
+    except ModuleNotFoundError as error:
+        raise lacks(name, error) from error
     except BaseException as error:  # a plug-in may raise anything; the user must know whose
         raise TeacherError(f"teacher {name!r} can't be built: {in_a_line(error)}") from error
     if not isinstance(teacher, Teacher):
@@ -201,7 +203,7 @@ def _find(name: str) -> Any:
         try:
             return getattr(importlib.import_module(module), attribute)
         except ModuleNotFoundError as error:
-            raise _missing_package(name, error) from error
+            raise lacks(name, error) from error
         except (ImportError, AttributeError) as error:
             raise TeacherNotReadyError(f"teacher {name!r} can't be loaded: {error}") from error
     others = _third_parties()
@@ -217,7 +219,7 @@ def _load_entry_point(name: str, point: EntryPoint) -> Any:
     try:
         found = point.load()
     except ModuleNotFoundError as error:
-        raise _missing_package(name, error) from error
+        raise lacks(name, error) from error
     except Exception as error:  # a plug-in's import may raise anything; the user must know whose
         raise ConfigError(
             f"teacher {name!r} ({point.value}) can't be loaded: {type(error).__name__}: {error}"
@@ -225,12 +227,6 @@ def _load_entry_point(name: str, point: EntryPoint) -> Any:
     if not hasattr(found, "build"):
         raise ConfigError(f"teacher {name!r}: {point.value} has no classmethod build")
     return found
-
-
-def _missing_package(name: str, error: ModuleNotFoundError) -> TeacherNotReadyError:
-    return TeacherNotReadyError(
-        f"teacher {name!r} needs the package {error.name}: pip install {error.name}"
-    )
 
 
 def check_keys(name: str, given: Iterable[str]) -> None:

@@ -66,5 +66,6 @@ def test_wheel_trains_in_an_empty_environment(tmp_path: Path) -> None:
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv" / "bin" / "python"
     pins = ROOT / "constraints.txt"
-    call(python, "-m", "pip", "install", "--quiet", "-c", pins, wheel(tmp_path), cwd=tmp_path)
+    to_train = f"{wheel(tmp_path)}[train]"
+    call(python, "-m", "pip", "install", "--quiet", "-c", pins, to_train, cwd=tmp_path)
     train_in(python, tmp_path)

@@ -3,6 +3,6 @@
 Names are imported on first use: ``lvlm2p evaluate --help`` needs the configuration alone.
 """
 
-import lazy_loader
+from lvlm2p.envs.extras import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

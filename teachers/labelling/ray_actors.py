@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from lvlm2p.envs.extras import install
 from lvlm2p.envs.untrusted import parse_json
 from lvlm2p.teachers.errors import (
     ConfigError,
@@ -116,7 +117,7 @@ def _cluster(config: LabelConfig) -> Iterator[Any]:
         import ray.data
     except ModuleNotFoundError as error:
         raise TeacherNotReadyError(
-            "--engine ray needs the extra `ray`: pip install 'lvlm2p[ray]'"
+            f"--engine ray needs the extra `ray`: {install('ray')}"
         ) from error
     ours = not ray.is_initialized()
     if ours:

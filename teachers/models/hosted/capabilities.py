@@ -13,7 +13,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
+from lvlm2p.envs.extras import install
 from lvlm2p.envs.untrusted import MalformedDataError, read_json
+from lvlm2p.teachers.errors import TeacherNotReadyError
 from lvlm2p.teachers.models.elicit.registry import elicitation_class, elicitation_names
 
 PRICES = "model_prices_and_context_window_backup.json"
@@ -102,8 +104,8 @@ def price_entry(model: str) -> Mapping[str, Any]:
 def _prices() -> Mapping[str, Any]:
     """litellm's price list, read as a file: importing litellm takes four seconds."""
     spec = find_spec("litellm")
-    if spec is None or spec.origin is None:
-        return {}
+    if spec is None or spec.origin is None:  # what it says of a model is in fingerprints
+        raise TeacherNotReadyError(f"hosted models need the package litellm: {install('hosted')}")
     try:
         prices = read_json(Path(spec.origin).parent / PRICES)
     except (OSError, MalformedDataError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from lvlm2p.envs.extras import install, missing
 from lvlm2p.teachers.errors import TeacherNotReadyError
 from lvlm2p.teachers.models.elicit.registry import elicitation_names
 from lvlm2p.teachers.models.hosted.capabilities import Capabilities, capabilities_of
@@ -14,6 +15,9 @@ from lvlm2p.teachers.plugin import Status
 
 def status_of(name: str, local_server: str) -> Status:
     """The row of a provider or of a local server, which is asked what it serves."""
+    if missing("hosted"):
+        model = PROVIDERS[name].model if name in PROVIDERS else "<provider/model>"
+        return Status(name, model, elicitation_names(), None, False, install("hosted"))
     if name not in PROVIDERS:
         note = "any other model, with its provider's key: litellm:<provider/model>"
         able = Capabilities().elicitations

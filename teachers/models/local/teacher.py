@@ -8,13 +8,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from lvlm2p.envs import Task, View
+from lvlm2p.envs.extras import install, missing
 from lvlm2p.teachers.errors import TeacherNotReadyError
 from lvlm2p.teachers.label import Answer
 from lvlm2p.teachers.models.elicit.interview import Interview, Rounds
@@ -64,9 +64,8 @@ class TransformersTeacher(PromptedTeacher):
     def status(cls, name: str) -> Status:
         """See :mod:`lvlm2p.teachers.plugin`."""
         model, able = DEFAULT_MODEL, elicitation_names()
-        missing = [package for package in ("torch", "transformers") if find_spec(package) is None]
-        if missing:
-            return Status(name, model, able, 0.0, False, f"pip install {' '.join(missing)}")
+        if missing("local"):
+            return Status(name, model, able, 0.0, False, install("local"))
         ready, note = _weights(model)
         return Status(name, model, able, 0.0, ready, note)
 

@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import Field
 
 from lvlm2p.envs import Task, View
+from lvlm2p.envs.extras import install, missing
 from lvlm2p.teachers.errors import TeacherNotReadyError
 from lvlm2p.teachers.label import Answer
 from lvlm2p.teachers.models.local.teacher import TransformersOptions, TransformersTeacher
@@ -93,13 +94,15 @@ class TinyVLTeacher(TransformersTeacher):
     @classmethod
     def status(cls, name: str) -> Status:
         """See :mod:`lvlm2p.teachers.plugin`."""
+        absent = missing("local")
+        about = "a stand-in for a large model: four tasks, 5x5 to 8x8 cells"
         return Status(
             name,
             model="shipped, 0.8 million parameters",
             elicitations=ELICITATIONS,
             usd_per_1000=0.0,
-            ready=(CHECKPOINT / "model.safetensors").is_file(),
-            note="a stand-in for a large model: four tasks, 5x5 to 8x8 cells",
+            ready=not absent and (CHECKPOINT / "model.safetensors").is_file(),
+            note=install("local") if absent else about,
         )
 
 

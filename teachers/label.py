@@ -181,16 +181,16 @@ def check_probabilities(
     Raises:
         AnswerError: what is wrong, in one sentence that a model can be shown.
     """
-    names = [action.name for action in task.actions]
-    missing = [name for name in names if name not in stated]
-    extra = [name for name in stated if name not in names]
-    if missing or extra:
+    names = task.action_names
+    if len(stated) != len(names) or any(name not in stated for name in names):
+        missing = [name for name in names if name not in stated]
+        extra = [name for name in stated if name not in names]
         parts = [f"missing {', '.join(missing)}"] if missing else []
         parts += [f"unknown {', '.join(map(repr, extra))}"] if extra else []
         raise AnswerError(f"the actions are {', '.join(names)}: {'; '.join(parts)}")
     for name in names:
         p = stated[name]
-        if not math.isfinite(p) or p < 0:
+        if not 0 <= p < math.inf:
             raise AnswerError(f"the probability of {name} is {p}: it must be finite and at least 0")
     total = math.fsum(stated[name] for name in names)
     if abs(total - 1) > tolerance:

@@ -103,19 +103,23 @@ class LabelBuffer:
         ``inputs``: the same states as the student sees them. ``entropy``: of the student's policy
         there, if it is wanted.
         """
-        known, result, before = self._rows, [], len(self._inbox)
+        known, result, new = self._rows, [], []
         for i, view in enumerate(views):
             row = known.get(view.key)
             if row is None:
                 row = UNASKED
                 if self._asks(view.key, 0.0 if entropy is None else float(entropy[i])):
                     row = known[view.key] = len(known)
-                    self._inbox.append(_pending(row, view, inputs, i))
+                    new.append(i)
             elif row in self._again:
                 self._again.remove(row)
-                self._inbox.append(_pending(row, view, inputs, i))
+                new.append(i)
             result.append(row)
-        self._prefetcher.submit(state.view for state in self._inbox[before:])
+        if new:
+            seen = inputs.observation[new].unbind(), inputs.mission[new].tolist()
+            for i, observation, mission in zip(new, *seen, strict=True):
+                self._inbox.append(PendingState(result[i], views[i], observation, mission))
+            self._prefetcher.submit(views[i] for i in new)
         return result
 
     def _asks(self, key: str, entropy: float) -> bool:
@@ -263,10 +267,6 @@ class LabelBuffer:
     def close(self) -> None:
         """End the thread that asks."""
         self._prefetcher.close()
-
-
-def _pending(row: int, view: View, inputs: Inputs, i: int) -> PendingState:
-    return PendingState(row, view, inputs.observation[i], int(inputs.mission[i]))
 
 
 def _why(answer: Label | Failure) -> int:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from shlex import quote
 from typing import Literal
 
-from lvlm2p.envs import View
+from lvlm2p.envs import Task, View
 from lvlm2p.teachers.budget import Budget
 from lvlm2p.teachers.errors import AnswerError, MissingLabelsError, TeacherError
 from lvlm2p.teachers.label import Answer, Failure, FailureKind, Label, add_usd, check_probabilities
@@ -71,7 +71,7 @@ class StoredTeacher(TeacherWrapper):
     def estimate(self, views: Sequence[View]) -> CostEstimate:
         """What the inner teacher says of the states that are not stored. What its earlier labels
         took in time and cost counts for more than what it thinks."""
-        todo = {self._name(view): view for view in views}
+        todo = self._named(views)
         for part in chunks(list(todo), ESTIMATED):
             for name in self._look_up({name: todo[name] for name in part}):
                 del todo[name]
@@ -98,7 +98,7 @@ class StoredTeacher(TeacherWrapper):
         where: dict[str, list[int]] = {}
         for index, view in enumerate(views):
             where.setdefault(view.key, []).append(index)
-        todo = {self._name(views[first]): views[first] for first, *_ in where.values()}
+        todo = self._named(views[first] for first, *_ in where.values())
         known: list[tuple[int, Answer]] = []
         for name, answer in self._look_up(todo).items():
             known += [(index, answer) for index in where[todo.pop(name).key]]
@@ -116,6 +116,16 @@ class StoredTeacher(TeacherWrapper):
 
     def _name(self, view: View) -> str:
         return name_of(self.fingerprint_for(view.task), view.key, self.sample)
+
+    def _named(self, views: Iterable[View]) -> dict[str, View]:
+        """The views by the names of their answers; a fingerprint is worked out once a task."""
+        fingerprints: dict[Task, str] = {}
+        named = {}
+        for view in views:
+            if view.task not in fingerprints:
+                fingerprints[view.task] = self.fingerprint_for(view.task)
+            named[name_of(fingerprints[view.task], view.key, self.sample)] = view
+        return named
 
     def _look_up(self, todo: Mapping[str, View]) -> dict[str, Answer]:
         """Stored answers that this run takes as they are. A damaged row is a failure: what it holds

@@ -6,6 +6,10 @@ from .errors import UserError as UserError
 from .make import make_env as make_env
 from .make import view_of as view_of
 from .observers import GridObserver as GridObserver
+from .planning import NextStep as NextStep
+from .planning import Option as Option
+from .planning import Planning as Planning
+from .planning import Verb as Verb
 from .registry import View as View
 from .registry import covered_ids as covered_ids
 from .registry import register_task as register_task

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from lvlm2p.envs.deprecated import accept_old_keywords
 from lvlm2p.envs.errors import UnknownNameError, UserError
+from lvlm2p.envs.planning import Planning
 from lvlm2p.envs.saved import parts_of_view
 
 if TYPE_CHECKING:
@@ -242,6 +243,8 @@ class Task:
     describe: Callable[[View], str] | None = None
     """The state in words, for teachers that read."""
     planner: Callable[[View], Plan] | None = None
+    planning: Planning[View] | None = None
+    """The options that a teacher may plan with (``--elicit plans``, ``--teacher plans:...``)."""
     deterministic: bool = True
     """Nothing changes but by the agent's actions, so that all reachable states can be listed."""
     symmetries: tuple[Symmetry, ...] = ()

@@ -7,9 +7,7 @@ as free, and pick up, drop and open are one action each, whether it can succeed 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Collection
 
 from lvlm2p.envs.doorkey.exact import split
 from lvlm2p.envs.doorkey.explore_blindly import explore_blindly
@@ -24,41 +22,20 @@ from lvlm2p.envs.doorkey.walking import (
     put_down,
     steps_to_face,
 )
-from lvlm2p.envs.errors import UserError
 from lvlm2p.envs.minigrid.state import KEY, Snapshot
+from lvlm2p.envs.planning import Option, Verb
 
-Verb = Literal["explore", "go to", "pick up", "drop", "open"]
-IDLE = "done"
+EXPLORE, GO_TO, PICK_UP, DROP, OPEN = "explore", "go to", "pick up", "drop", "open"
+WAIT = "done"
 """The action that does nothing: what is left where no option can be executed."""
 
-
-@dataclass(frozen=True)
-class Option:
-    """One step of a plan."""
-
-    verb: Verb
-    thing: str | None = None
-    """As the sentence names it; ``explore`` needs none."""
-
-    def __str__(self) -> str:
-        return self.verb if self.thing is None else f"{self.verb} <{self.thing}>"
-
-    @classmethod
-    def parse(cls, text: str) -> Option:
-        """The option that this says: "explore", "go to <key>", "pick up color1 key".
-
-        Raises:
-            UserError: it says none.
-        """
-        words = " ".join(text.replace("<", " ").replace(">", " ").split())
-        for verb in get_args(Verb):
-            rest = words.removeprefix(verb)
-            if rest != words and bool(rest.strip()) == (verb != "explore"):
-                return cls(verb, rest.strip() or None)
-        raise UserError(
-            f"{text!r} is no option: there are explore, and go to, pick up, drop and open with "
-            "the name of a thing."
-        )
+VERBS = (
+    Verb(EXPLORE, "look round where nothing was seen yet", takes=False),
+    Verb(GO_TO, "walk up to an object, until it is directly in front of the agent"),
+    Verb(PICK_UP, "take the key directly in front of the agent, with empty hands"),
+    Verb(DROP, "put down what is held"),
+    Verb(OPEN, "open the door directly in front of the agent, with its key in hand"),
+)
 
 
 def next_action(
@@ -68,32 +45,21 @@ def next_action(
 
     None: it can't be executed here, or it is already done.
     """
-    if option.verb == "explore":
+    if option.verb == EXPLORE:
         return explore_blindly(known) if blind else _explore_carefully(known)
     things = [thing for thing in things_seen(known, naming) if thing.name == option.thing]
     if not things:
         return None
     lying = [thing.place for thing in things if thing.place is not None]
-    if option.verb == "go to":
+    if option.verb == GO_TO:
         return _one(steps_to_face(known, lying, FREE_TO_THE_BLIND if blind else FREE))
     if blind:
-        return {"pick up": "pickup", "drop": "drop", "open": "toggle"}[option.verb]
-    if option.verb == "pick up":
+        return {PICK_UP: "pickup", DROP: "drop", OPEN: "toggle"}[option.verb]
+    if option.verb == PICK_UP:
         return _pick_up(known, lying)
-    if option.verb == "open":
+    if option.verb == OPEN:
         return _open(known, lying)
     return None if len(lying) == len(things) else _one(put_down(known))
-
-
-def plan_action(
-    plan: Sequence[Option], known: Snapshot, naming: Naming, *, blind: bool = False
-) -> str:
-    """The next action of the first option that can be executed; ``IDLE`` where none can."""
-    for option in plan:
-        action = next_action(option, known, naming, blind=blind)
-        if action is not None:
-            return action
-    return IDLE
 
 
 def _pick_up(known: Snapshot, lying: Collection[Place]) -> str | None:

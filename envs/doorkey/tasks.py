@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from lvlm2p.envs.doorkey.explorer import explorer_plan
+from lvlm2p.envs.doorkey.options import WAIT
+from lvlm2p.envs.doorkey.planning import RULES as PLANNING_RULES
+from lvlm2p.envs.doorkey.planning import door_key_planning
 from lvlm2p.envs.doorkey.sentence import Naming
 from lvlm2p.envs.minigrid.describe import describe_minigrid
 from lvlm2p.envs.minigrid.draw import draw_minigrid
@@ -14,8 +17,8 @@ from lvlm2p.envs.task import Action, Observer, Task, View
 
 DROP = Action("drop", 4, "put what you carry into the empty cell directly in front of you")
 TOGGLE = Action("toggle", 5, "open the locked door directly in front of you with the key you carry")
-WAIT = Action("done", 6, "do nothing")
-ACTIONS = (LEFT, RIGHT, FORWARD, PICKUP, DROP, TOGGLE, WAIT)
+IDLE = Action(WAIT, 6, "do nothing")
+ACTIONS = (LEFT, RIGHT, FORWARD, PICKUP, DROP, TOGGLE, IDLE)
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "LVLM2P-SimpleDoorKey-v0": {},
@@ -59,8 +62,15 @@ def _observe(env: Any, task: Task) -> View:
 
 
 def _task(
-    name: str, env_id: str, door: str = "the door", key: str = "the key", more: str = ""
+    name: str,
+    env_id: str,
+    door: str = "the door",
+    key: str = "the key",
+    more: str = "",
+    naming: Naming = "kind",
+    names: str = "",
 ) -> Task:
+    rules = PLANNING_RULES.format(door=door, key=key, more=names)
     return Task(
         name=name,
         env_ids=(env_id,),
@@ -72,6 +82,7 @@ def _task(
         check_state=decode_state,
         describe=describe_map,
         planner=explorer_plan,
+        planning=door_key_planning(rules, naming),
     )
 
 
@@ -86,21 +97,18 @@ COLORED = _task(
     "LVLM2P-ColoredDoorKey-v0",
     key="the key of its colour",
     more=" Keys of another colour do not open it.",
+    naming="color",
+    names=" There are two keys, of two colours, called color1 and color2 here.",
 )
 DIVERGED = _task(
     "diverged-door-key",
     "LVLM2P-DivergedDoorKey-v0",
     door="one of the two doors",
     more=" The key fits both.",
+    naming="numbered doors",
+    names=" The key fits both doors, which are called door1 and door2.",
 )
 FAMILIES = (SIMPLE, LAVA_ROOM, COLORED, DIVERGED)
-
-NAMINGS: dict[str, Naming] = {COLORED.name: "color", DIVERGED.name: "numbered doors"}
-
-
-def naming_of(task: Task) -> Naming:
-    """How the task's sentence tells things apart."""
-    return NAMINGS.get(task.name, "kind")
 
 
 def register_environments() -> None:

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lvlm2p.envs import UserError
+from lvlm2p.envs import Option
 from lvlm2p.envs.doorkey.environment import MapDoorKeyEnv
 from lvlm2p.envs.doorkey.layouts import LayoutSpec, draw_layout
-from lvlm2p.envs.doorkey.options import IDLE, Option, next_action, plan_action
+from lvlm2p.envs.doorkey.options import next_action
 from lvlm2p.envs.doorkey.sentence import Naming, things_seen
 from lvlm2p.envs.doorkey.tasks import SETTINGS
 from lvlm2p.envs.minigrid.state import DOOR, EMPTY, KEY, STEPS, UNSEEN, Snapshot
@@ -157,7 +157,7 @@ def test_no_option_walks_against_anything_and_the_careful_never_into_lava(
 ) -> None:
     things = [thing.name for thing in things_seen(state, "numbered doors")]
     verb = data.draw(st.sampled_from(["go to", "pick up", "drop", "open"]))
-    option = Option.parse(f"{verb} <{data.draw(st.sampled_from([*things, 'ball']))}>")
+    option = Option(verb, data.draw(st.sampled_from([*things, "ball"])))
     action = next_action(option, state, "numbered doors", blind=blind)
     assert action is None or action in NUMBERS
     if action == "forward":
@@ -210,33 +210,3 @@ def test_the_blind_go_through_lava_and_act_in_vain() -> None:
     assert next_action(go, known, "kind") is None
     assert next_action(take, known, "kind", blind=True) == "pickup"
     assert next_action(take, known, "kind") is None
-    assert plan_action([go, take], known, "kind") == IDLE
-    assert plan_action([take, go], known, "kind", blind=True) == "pickup"
-    assert plan_action([Option("go to", "door"), go], known, "kind", blind=True) == "forward"
-
-
-def test_a_plan_goes_on_with_what_is_not_yet_done() -> None:
-    plan = [Option.parse(text) for text in ("go to <key>", "pick up <key>", "explore")]
-    assert plan_action(plan, room("######\n#>..b#\n######"), "kind") == "forward"
-    assert plan_action(plan, room("######\n#..>b#\n######"), "kind") == "pickup"
-    assert plan_action(plan, room("#######\n#.>... \n#######", "b"), "kind") == "forward"
-
-
-@pytest.mark.parametrize(
-    ("text", "option"),
-    [
-        ("explore", EXPLORE),
-        (" go to  <color1 key>", Option("go to", "color1 key")),
-        ("pick up key", Option("pick up", "key")),
-        ("open <door2>", Option("open", "door2")),
-    ],
-)
-def test_options_are_read(text: str, option: Option) -> None:
-    assert Option.parse(text) == option
-    assert Option.parse(str(option)) == option
-
-
-@pytest.mark.parametrize("text", ["", "explore north", "go to", "use <key>", "go to <>"])
-def test_what_is_no_option_is_refused(text: str) -> None:
-    with pytest.raises(UserError, match="is no option"):
-        Option.parse(text)

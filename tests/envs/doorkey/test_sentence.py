@@ -6,7 +6,7 @@ import pytest
 
 from lvlm2p.envs import make_env, view_of
 from lvlm2p.envs.doorkey.sentence import Naming, sentence, things_seen
-from lvlm2p.envs.doorkey.tasks import SETTINGS, naming_of
+from lvlm2p.envs.doorkey.tasks import SETTINGS
 from lvlm2p.envs.minigrid.state import decode_state
 from tests.envs.doorkey.rooms import room
 
@@ -67,10 +67,14 @@ def test_nothing_unseen_is_told_and_few_sentences_are_enough() -> None:
             for _ in range(40):
                 view = view_of(env)
                 state = decode_state(view.state)
-                naming = naming_of(view.task)
-                named = things_seen(state, naming)
+                named = things_seen(state, "color")
                 assert all(thing.place is None or state.cell(*thing.place).kind for thing in named)
-                said.add(sentence(state, naming))
+                planning = view.task.planning
+                assert planning is not None
+                said.add(planning.sentence(view, False))
+                assert all(
+                    f"<{name}>" in planning.sentence(view, True) for name in planning.things(view)
+                )
                 action = view.task.action_named(min(view.task.plan(view).actions))
                 _, _, terminated, truncated, _ = env.step(action.index)
                 if terminated or truncated:

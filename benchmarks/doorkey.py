@@ -10,22 +10,18 @@ from __future__ import annotations
 
 import argparse
 import statistics
-from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from lvlm2p.envs import View, make_env, task_for, view_of
 from lvlm2p.envs.doorkey.exact import shortest_plan
-from lvlm2p.envs.doorkey.options import IDLE, Option, plan_action
-from lvlm2p.envs.doorkey.sentence import sentence
-from lvlm2p.envs.doorkey.tasks import SETTINGS, naming_of
-from lvlm2p.envs.minigrid.state import decode_state
+from lvlm2p.envs.doorkey.options import WAIT
+from lvlm2p.envs.doorkey.tasks import SETTINGS
+from lvlm2p.teachers import Label
+from lvlm2p.teachers.plans.teacher import PlanTableTeacher
 
-TABLES = Path(__file__).parents[1] / "teachers" / "plans"
 Player = Callable[[View, np.random.Generator], str]
 
 
@@ -39,24 +35,17 @@ def explorer(view: View, rng: np.random.Generator) -> str:
 
 
 class TablePlayer:
-    """Draws one of the plans for what is seen; ``missing`` counts what the table does not have."""
+    """Draws from the label of a plan table, which is to draw one of its plans; idle where the
+    teacher has no label. ``teacher.missing`` counts the situations that the table does not have."""
 
     def __init__(self, name: str) -> None:
-        self.blind = name == "original"
-        self.table = yaml.safe_load((TABLES / f"{name}.yaml").read_text(encoding="utf-8"))
-        self.missing: Counter[str] = Counter()
+        self.teacher = PlanTableTeacher(f"plans:{name}")
 
     def __call__(self, view: View, rng: np.random.Generator) -> str:
-        known, naming = decode_state(view.state), naming_of(view.task)
-        said = sentence(known, naming)
-        plans = self.table[view.task.name].get(said)
-        if plans is None:
-            self.missing[said] += 1
-            return IDLE
-        shares = [plan["share"] for plan in plans]
-        chosen = plans[rng.choice(len(plans), p=np.array(shares) / sum(shares))]["plan"]
-        options = [Option.parse(text) for text in chosen]
-        return plan_action(options, known, naming, blind=self.blind)
+        (answer,) = self.teacher.label([view])
+        if not isinstance(answer, Label):
+            return WAIT
+        return str(rng.choice(view.task.action_names, p=list(answer.probabilities.values())))
 
 
 def play(env_id: str, player: Player, episodes: int, **kwargs: Any) -> str:
@@ -111,7 +100,8 @@ def main() -> None:
             else:
                 table = TablePlayer(name)
                 row = play(env_id, table, args.tables)
-                row += f"  missing: {dict(table.missing)}" if table.missing else ""
+                missing = table.teacher.missing
+                row += f"  missing: {dict(missing)}" if missing else ""
             print(f"{name:9} {env_id:26} {row}", flush=True)
 
 

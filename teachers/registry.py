@@ -45,6 +45,7 @@ GROUP = "lvlm2p.teachers"
 BUILTIN: dict[str, tuple[str, str]] = {
     "expert": ("lvlm2p.teachers.expert", "ExpertTeacher"),
     "random": ("lvlm2p.teachers.expert", "RandomTeacher"),
+    "plans": ("lvlm2p.teachers.plans.teacher", "PlanTableTeacher"),
     "tiny-vl": ("lvlm2p.teachers.models.local.tiny_vl", "TinyVLTeacher"),
     "gemini": ("lvlm2p.teachers.models.hosted.teacher", "ChatTeacher"),
     "gpt-4v": ("lvlm2p.teachers.models.hosted.teacher", "ChatTeacher"),
@@ -57,6 +58,7 @@ BUILTIN: dict[str, tuple[str, str]] = {
 
 TAKES_MORE: dict[str, str] = {
     "litellm": "a model: litellm:<provider/model>, e.g. litellm:xai/grok",
+    "plans": "a table of plans: plans:original, plans:good or plans:FILE.yaml",
 }
 """Names that are written ``name:something``, and what that is, in a sentence."""
 
@@ -180,7 +182,7 @@ class Listing:
 
 def _status(name: str) -> Status:
     try:
-        teacher_class = _find("litellm:<provider/model>" if name == "litellm" else name)
+        teacher_class = _find(f"{name}:..." if name in TAKES_MORE else name)
     except Lvlm2pError as error:
         return Status(name, "", (), None, ready=False, note=str(error))
     if not hasattr(teacher_class, "status"):

@@ -30,6 +30,7 @@ PUBLIC = {"Answer", "Counts", "Failure", "Label", "Prefetcher", "Teacher"}
 HELPERS = {"teachers.progress", "teachers.files", "teachers.statistics", "teachers.numerals"}
 # What a teacher may know of environments: never how to act in them.
 VIEWED = {"Task", "View", "canonical", "task_named"}
+VIEWED |= {"NextStep", "Option", "Planning", "Verb"}
 BELOW_ALL = {"envs.errors", "envs.extras", "envs.untrusted"}  # about no environment
 HEAVY = ("torch", "litellm", "transformers", "ray", "gymnasium", "minigrid", "matplotlib")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from lvlm2p.envs.doorkey.exact import shortest_plan
@@ -87,7 +88,7 @@ def _next_use(known: Snapshot, way: tuple[str, ...], naming: Naming) -> frozense
 
 
 def _named(
-    known: Snapshot, naming: Naming, places: list[Place] | list[Place | None], *verbs: str
+    known: Snapshot, naming: Naming, places: Sequence[Place | None], *verbs: str
 ) -> frozenset[Option]:
     """These verbs with the things that are at ``places``; None: in hand."""
     names = [thing.name for thing in things_seen(known, naming) if thing.place in places]

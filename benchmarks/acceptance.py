@@ -26,6 +26,8 @@ EXPERT = ["--teacher", "expert", "-T", "error_rate=0.0105"]
 LAVA_EXPERT = ["--teacher", "expert", "-T", "error_rate=0.005", "-T", "seed={seed}"]
 WORSE = ["--teacher", "expert", "-T", "seed={seed}", "-T"]
 NOBODY = ["--teacher", "none"]
+FETCH = ["--env", "MiniGrid-Fetch-6x6-N2-v0", "--frames", "20000"]
+DODGE = ["--env", "MiniGrid-Dynamic-Obstacles-6x6-v0", "--frames", "20000"]
 TINY = ["--teacher", "tiny-vl", "--symmetry", "canonical", "--frames", "30000"]
 LONGER = [*NOBODY, "--frames", "30000"]
 A2C = ["--algo", "a2c", "--frames", "40000"]  # flags given twice: the last one counts
@@ -39,10 +41,23 @@ ROWS: dict[str, tuple[list[str], float | None]] = {
     "door-bad": ([*DOOR, *WORSE, "error_rate=0.15"], None),
     "door-poor": ([*DOOR, *WORSE, "error_rate=0.4"], None),
     "lava-expert": ([*LAVA, *LAVA_EXPERT], 0.9),
+    "lava-worse": ([*LAVA, *WORSE, "error_rate=0.05"], None),
+    "lava-bad": ([*LAVA, *WORSE, "error_rate=0.1"], None),
+    "lava-poor": ([*LAVA, *WORSE, "error_rate=0.2"], None),
     "lava-none": ([*LAVA, *NOBODY], None),
     "lava-none-equal-steps": ([*LAVA, *NOBODY, "--epochs", "12"], None),
     "lava-a2c-expert": ([*LAVA[:2], *A2C, *LAVA_EXPERT], 0.85),
     "lava-a2c-none": ([*LAVA[:2], *A2C, *NOBODY], None),
+    "fetch-expert": ([*FETCH, *WORSE, "error_rate=0.012"], None),
+    "fetch-worse": ([*FETCH, *WORSE, "error_rate=0.05"], None),
+    "fetch-bad": ([*FETCH, *WORSE, "error_rate=0.15"], None),
+    "fetch-poor": ([*FETCH, *WORSE, "error_rate=0.4"], None),
+    "fetch-none": ([*FETCH, *NOBODY], None),
+    "dodge-expert": ([*DODGE, *WORSE, "error_rate=0.01"], None),
+    "dodge-worse": ([*DODGE, *WORSE, "error_rate=0.05"], None),
+    "dodge-bad": ([*DODGE, *WORSE, "error_rate=0.12"], None),
+    "dodge-poor": ([*DODGE, *WORSE, "error_rate=0.3"], None),
+    "dodge-none": ([*DODGE, *NOBODY], None),
     "door-tiny-vl": ([*DOOR[:2], *TINY], 0.9),
     "door-none-30000": ([*DOOR[:2], *LONGER], None),
     "lava-tiny-vl": ([*LAVA[:2], *TINY], 0.9),

@@ -140,9 +140,27 @@ def compare(argv: Argv) -> None:
     show(result.as_json(), table(result), json)
 
 
+def sweep(argv: Argv) -> None:
+    """Many training runs from one YAML file: tasks, teachers, recipes, seeds, any option."""
+    from lvlm2p.student import SweepConfig
+
+    config, json = parse("sweep", SweepConfig, argv, sweep.__doc__)
+    from lvlm2p.student import sweep as run
+    from lvlm2p.teachers.options import TeacherOptions
+    from lvlm2p.teachers.spending import approval
+
+    limits = config.model_dump(include={"budget_usd", "budget_calls", "yes"})
+    # of --symmetry it need not speak: it is an option of the file's
+    options = TeacherOptions(symmetry="canonical", **limits)
+    result = run(config, approval(options, ["`symmetry: canonical` or fewer runs in the file"]))
+    show(result.as_json(), result.table(), json)
+    if (trouble := result.trouble()) is not None:
+        raise trouble
+
+
 COMMANDS: dict[str, Callable[[Argv], None]] = {
     command.__name__: command
-    for command in (train, evaluate, label, labels, teachers, envs, serve, play, compare)
+    for command in (train, evaluate, label, labels, teachers, envs, serve, play, compare, sweep)
 }
 
 

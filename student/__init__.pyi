@@ -5,6 +5,9 @@ from .comparison.config import CompareConfig as CompareConfig
 from .config import TrainConfig as TrainConfig
 from .playback.play import PlayConfig as PlayConfig
 from .playback.play import play as play
+from .sweep.config import SweepConfig as SweepConfig
+from .sweep.result import SweepResult as SweepResult
+from .sweep.run import sweep as sweep
 from .training.result import TrainResult as TrainResult
 from .training.train import train as train
 from .training.trained import Student as Student

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
@@ -59,7 +60,7 @@ class Budget:
         """
         self.usd = usd
         self.calls = calls
-        spent = Spent() if ledger is None else _read(ledger)
+        spent = Spent() if ledger is None else read_ledger(ledger)
         self.spent_usd = spent.usd
         self.spent_calls = spent.for_good
         self.unpriced_calls = spent.unpriced_calls
@@ -67,7 +68,7 @@ class Budget:
         self._kept = min(spent.kept, self.spent_calls)
         self._charged = spent.charged
         self._ledger = ledger
-        self._lock = threading.Lock()
+        self._lock: AbstractContextManager[object] = threading.Lock()
 
     def refusal(self) -> str | None:
         """Why no further call may be made, in one sentence; None: one may, and is counted now."""
@@ -152,7 +153,12 @@ class Budget:
         return None
 
 
-def _read(ledger: Path) -> Spent:
+def read_ledger(ledger: Path) -> Spent:
+    """What a ledger says; nothing where there is none.
+
+    Raises:
+        RunError: it can't be read.
+    """
     try:
         data = read_bytes(ledger, MAX_LEDGER_BYTES)
         return Spent.model_validate_json(data) if data else Spent()  # killed before the first note

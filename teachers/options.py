@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from lvlm2p.teachers.models.elicit.registry import elicitation_names
 
@@ -69,6 +69,8 @@ class TeacherOptions(BaseModel):
 
     yes: bool = False
     """Ask the teacher, whatever it costs, without a question about it first."""
+
+    _shared_ledger: Path | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _nobody_has_options(self) -> Self:
@@ -136,6 +138,12 @@ class TeacherOptions(BaseModel):
         options = {key: value for key, value in named.items() if value is not None}
         return {**options, **self.teacher_args}
 
+    def sharing_budget(self, ledger: Path) -> Self:
+        """The same options with one budget for all processes that share ``ledger``."""
+        options = self.model_copy()
+        options._shared_ledger = ledger
+        return options
+
     def _ledger(self) -> Path | None:
         """Where what was spent is kept for the next process; None: nowhere."""
         return None
@@ -149,7 +157,10 @@ class TeacherOptions(BaseModel):
             teachers.errors.RunError: the ledger can't be read.
         """
         from lvlm2p.teachers.budget import Budget
+        from lvlm2p.teachers.shared_budget import SharedBudget
 
+        if self._shared_ledger is not None:
+            return SharedBudget(self.budget_usd, self.budget_calls, self._shared_ledger)
         ledger = self._ledger()
         if self.budget_usd is None and self.budget_calls is None and ledger is None:
             return None

@@ -20,6 +20,8 @@ from lvlm2p.teachers.progress import say
 from lvlm2p.teachers.spending import Expense
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lvlm2p.envs import View
     from lvlm2p.student.config import TrainConfig
     from lvlm2p.teachers import Teacher
@@ -37,14 +39,19 @@ learned something meets more different states than one that knows nothing."""
 def announce(config: TrainConfig, teacher: Teacher, approve: Approve) -> None:
     """Say what ``teacher`` will be asked, and have it approved; nothing of the sort where nobody is
     asked, or where a run goes on that was approved when it began."""
-    nobody = teacher.instant or config.offline or config.labels is not None
-    if nobody or _goes_on(config) or teacher.supports(task_for(config.env)) is not None:
+    if not will_ask(config, teacher) or _goes_on(config):
         return
     expense = Expense(teacher, forecast(config, teacher))
     if expense.billed:
         teacher.check_ready()  # without its key the price does not matter
     say(f"{teacher.name}: {expense.estimate}")
     approve([expense])
+
+
+def will_ask(config: TrainConfig, teacher: Teacher) -> bool:
+    """Whether the run that ``config`` names asks ``teacher`` anything that takes time or money."""
+    nobody = teacher.instant or config.offline or config.labels is not None
+    return not nobody and teacher.supports(task_for(config.env)) is None
 
 
 def _goes_on(config: TrainConfig) -> bool:
@@ -67,6 +74,16 @@ def forecast(config: TrainConfig, teacher: Teacher) -> CostEstimate:
     if new > estimate.states and estimate.paid and is_quickly_listed(config.env):
         new = min(new, _all_there_are(config.env, teacher, new))
     return estimate.scaled(asked_about(config.ask, new))
+
+
+def forecast_together(configs: Sequence[TrainConfig], teacher: Teacher) -> CostEstimate:
+    """The same for several runs in one environment that share a store, and so the answers: of what
+    differs between them, seeds above all, new states come as in one run of all their frames."""
+    whole = configs[0].model_copy(update={"frames": sum(config.frames for config in configs)})
+    kind, amount = parse_ask(whole.ask)
+    if kind == "budget":
+        whole = whole.model_copy(update={"ask": f"budget:{int(amount) * len(configs)}"})
+    return forecast(whole, teacher)
 
 
 def played(config: TrainConfig) -> list[View]:

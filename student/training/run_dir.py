@@ -154,6 +154,18 @@ def _lock(folder: Path) -> AcquireReturnProxy:
         ) from None
 
 
+def wait_for_folder(folder: Path, seconds: float) -> bool:
+    """Whether anything is in the folder of a run; first, for so long at most, another process that
+    trains there may save its work and leave."""
+    if not folder.is_dir():
+        return False
+    from filelock import FileLock, Timeout
+
+    with suppress(Timeout, OSError), FileLock(folder / LOCK, timeout=seconds):
+        pass
+    return any(entry.name != LOCK for entry in folder.iterdir())
+
+
 def _check_same(folder: Path, now: dict[str, Any]) -> None:
     if not folder.is_dir():
         raise RunError(f"there is nothing to resume: {folder} does not exist; leave out --resume")

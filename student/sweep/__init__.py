@@ -1,0 +1,1 @@
+"""`lvlm2p sweep`: many training runs from one file, into one folder."""

@@ -1,0 +1,209 @@
+"""A sweep from its file to its results.
+
+Every run has a folder and is resumed there. The folder of the sweep holds them, ``sweep.json`` with
+a row for each, and one ledger of what all of them have spent.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lvlm2p.envs import task_for
+from lvlm2p.student.config import TrainConfig
+from lvlm2p.student.sweep.outcome import Assignment, Outcome, finished
+from lvlm2p.student.sweep.plan import PlannedRun, read_plan
+from lvlm2p.student.sweep.result import SweepResult, SweepRow
+from lvlm2p.student.sweep.workers import train_here
+from lvlm2p.student.training.forecast import forecast_together, will_ask
+from lvlm2p.teachers.errors import RunError, TeacherError
+from lvlm2p.teachers.files import write_atomically
+from lvlm2p.teachers.progress import Bar, say
+from lvlm2p.teachers.spending import Expense
+
+if TYPE_CHECKING:
+    from lvlm2p.student.sweep.config import SweepConfig
+    from lvlm2p.teachers import Teacher
+    from lvlm2p.teachers.spending import Approve
+
+LEDGER = "budget.json"
+LOCK = "sweep.lock"
+
+Engine = Callable[[Sequence[Assignment]], Generator[tuple[int, Outcome]]]
+"""Carries out assignments; the number of each with its outcome, as they come."""
+
+
+def sweep(config: SweepConfig, approve: Approve | None = None) -> SweepResult:
+    """Train the runs that ``config.file`` names; those that are done already are not repeated.
+
+    A run that fails is a row of the result. Ctrl-C saves what is under way, and passes on.
+
+    Args:
+        approve: raises, before anybody is asked, where it would cost too much.
+
+    Raises:
+        UserError: the file, an option or the folder can't be used.
+        TeacherError: a teacher that sends bills has no key.
+    """
+    return carry_out(read_plan(config.file, config.folder), config, approve)
+
+
+def carry_out(
+    runs: Sequence[PlannedRun], config: SweepConfig, approve: Approve | None = None
+) -> SweepResult:
+    """The same for runs that are planned already; of ``config`` the file is not read."""
+    out, began = config.folder, time.monotonic()
+    with _folder(out):
+        limits = {"budget_usd": config.budget_usd, "budget_calls": config.budget_calls}
+        runs = [_limited(run, limits) for run in runs]
+        rows = {run.name: _earlier(run) for run in runs}
+        todo = [run for run in runs if rows[run.name].outcome is None]
+        say(f"{len(runs):,} runs in {out}, {len(runs) - len(todo):,} of them done already")
+        if approve is not None:
+            announce_all([run.config for run in todo], approve)
+
+        def so_far() -> SweepResult:
+            return SweepResult(out, list(rows.values()), time.monotonic() - began)
+
+        def note(number: int, outcome: Outcome) -> None:
+            run = todo[number]
+            rows[run.name] = SweepRow(run, outcome)
+            _write(so_far())
+
+        try:
+            if todo:
+                _train(todo, out / LEDGER, _engine(config), note)
+        except KeyboardInterrupt:
+            done = so_far().count("done")
+            say(f"stopped: {done} of {len(runs)} runs are done, the same command goes on")
+            raise
+        finally:
+            _write(so_far())
+        return so_far()
+
+
+def _limited(run: PlannedRun, limits: Mapping[str, Any]) -> PlannedRun:
+    """The run with the sweep's budget, so that it notices when the sweep gets another."""
+    return PlannedRun(run.name, run.chosen, run.config.model_copy(update=dict(limits)))
+
+
+def _earlier(run: PlannedRun) -> SweepRow:
+    result = finished(run.config)
+    if result is None:
+        return SweepRow(run, None)
+    return SweepRow(run, Outcome(result=dict(result)), earlier=True)
+
+
+def _train(
+    todo: Sequence[PlannedRun],
+    ledger: Path,
+    engine: Engine,
+    note: Callable[[int, Outcome], None],
+) -> None:
+    assignments = [Assignment.of(run.config, ledger) for run in todo]
+    with Bar("runs", len(todo)) as bar, closing(engine(assignments)) as outcomes:
+        for done, (number, outcome) in enumerate(outcomes, 1):
+            note(number, outcome)
+            bar.advance()
+            say(f"{done}/{len(todo)} {todo[number].name}: {_in_words(outcome)}")
+
+
+def _in_words(outcome: Outcome) -> str:
+    if outcome.error is not None:
+        return f"failed: {outcome.error}"
+    assert outcome.result is not None
+    return f"success {outcome.result['evaluation']['success']:.1%}"
+
+
+def _engine(config: SweepConfig) -> Engine:
+    if config.engine == "ray":
+        from lvlm2p.student.sweep.ray_tune import train_on_ray
+
+        return lambda assignments: train_on_ray(assignments, config.at_once, config.ray_address)
+    return lambda assignments: train_here(assignments, config.at_once)
+
+
+@contextmanager
+def _folder(out: Path) -> Iterator[None]:
+    """The folder, for this process alone.
+
+    Raises:
+        RunError: it can't be written, or another sweep is at work there.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(out / LOCK).acquire(blocking=False)
+    except Timeout:
+        raise RunError(f"another sweep is at work in {out}: wait for it") from None
+    except OSError as error:
+        raise RunError(f"{out} can't be written: {error.strerror}") from None
+    with lock:
+        yield
+
+
+def _write(result: SweepResult) -> None:
+    text = json.dumps(result.as_json(), indent=1, allow_nan=False)
+    write_atomically(result.out / "sweep.json", text + "\n")
+
+
+# ---------------------------------------------------------------- before money is spent
+
+
+def announce_all(configs: Sequence[TrainConfig], approve: Approve) -> None:
+    """Say what the teachers of these runs will be asked, and have it approved once for all.
+
+    Raises:
+        UserError: a teacher or an option of one is unknown, or nobody agrees to the price.
+        TeacherError: one that sends bills has no key.
+    """
+    loaded: dict[str, Teacher] = {}
+    groups: dict[tuple[str, str, str], list[TrainConfig]] = {}
+    expenses = []
+    try:
+        for config in configs:
+            teacher = _teacher_of(config, loaded)
+            if teacher is not None and will_ask(config, teacher):
+                asked = teacher.fingerprint_for(task_for(config.env))
+                groups.setdefault((asked, config.env, config.ask), []).append(config)
+        for (_, env, _), group in groups.items():
+            teacher = loaded[_asking(group[0])]
+            expense = Expense(teacher, forecast_together(group, teacher))
+            if expense.billed:
+                teacher.check_ready()  # without its key the price does not matter
+            say(f"{teacher.name} on {env}: {expense.estimate}")
+            expenses.append(expense)
+    finally:
+        for teacher in loaded.values():
+            teacher.close()
+    approve(expenses)
+
+
+def _teacher_of(config: TrainConfig, loaded: dict[str, Teacher]) -> Teacher | None:
+    """Each teacher is loaded once; one that can't be is for its runs to say."""
+    if config.teacher == "none":
+        return None
+    how = _asking(config)
+    if how not in loaded:
+        try:
+            loaded[how] = config.load_own_teacher()
+        except TeacherError:
+            return None
+    return loaded[how]
+
+
+def _asking(config: TrainConfig) -> str:
+    """All that decides which teacher is loaded."""
+    of_a_run = set(TrainConfig.model_fields) - set(ASKING)
+    return json.dumps(config.model_dump(mode="json", exclude=of_a_run), sort_keys=True)
+
+
+ASKING = (
+    *("teacher", "teacher_args", "elicit", "prompt", "shots", "symmetry", "retry_failures"),
+    *("store", "labels", "offline", "on_miss", "calibrate"),
+)

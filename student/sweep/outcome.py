@@ -18,7 +18,7 @@ LOCK_S = 30.0
 """Seconds to wait for another process that is about to leave the run's folder."""
 
 
-class Outcome(BaseModel):
+class RunOutcome(BaseModel):
     """What one training run came to."""
 
     model_config = ConfigDict(extra="forbid")
@@ -45,7 +45,7 @@ class Assignment(BaseModel):
         options = config.model_dump(mode="json", exclude={"resume", "yes"})
         return cls(options=options, ledger=ledger.absolute())
 
-    def carry_out(self) -> Outcome:
+    def carry_out(self) -> RunOutcome:
         """Train from the beginning, or from the last checkpoint; errors are values.
 
         KeyboardInterrupt passes, after a checkpoint was saved.
@@ -58,12 +58,12 @@ class Assignment(BaseModel):
             begun = wait_for_folder(config.run_dir, LOCK_S)
             result = train(config.model_copy(update={"resume": begun}))
         except Lvlm2pError as error:
-            return Outcome(error=str(error), exit_code=error.exit_code)
+            return RunOutcome(error=str(error), exit_code=error.exit_code)
         except Exception as error:  # of a stranger's environment or teacher, or a mistake of ours
             traceback.print_exc(file=sys.stderr)
             said = f"{type(error).__name__}: {error}"
-            return Outcome(error=f"an error that nobody expected: {said}", exit_code=1)
-        return Outcome(
+            return RunOutcome(error=f"an error that nobody expected: {said}", exit_code=1)
+        return RunOutcome(
             result=result.as_json(), error=result.trouble(), exit_code=3 if result.trouble() else 0
         )
 

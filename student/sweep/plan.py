@@ -190,7 +190,7 @@ def _named(
 
 
 def _in_short(chosen: Options) -> Iterator[str]:
-    """``key=value``, a teacher's own options by themselves, without the seed that is said anyway."""
+    """``key=value``, also of each of a teacher's own options; its seed follows the run's."""
     for key, value in chosen.items():
         if key == "teacher_args" and isinstance(value, dict):
             yield from _in_short({k: v for k, v in value.items() if v != SEED_OF_THE_RUN})

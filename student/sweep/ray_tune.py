@@ -16,26 +16,27 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
 
-from lvlm2p.student.sweep.outcome import Assignment, Outcome
+from lvlm2p.envs.extras import install
+from lvlm2p.student.sweep.outcome import Assignment, RunOutcome
 from lvlm2p.teachers.errors import TeacherNotReadyError
 
 DEATHS = 2
 """How often a trial is begun again after its process or node has died."""
 
 OUTCOME = "outcome"
-"""What a trial reports: an Outcome as JSON."""
+"""What a trial reports: an RunOutcome as JSON."""
 
-_ENDED: SimpleQueue[tuple[int, Outcome]] = SimpleQueue()
+_ENDED: SimpleQueue[tuple[int, RunOutcome]] = SimpleQueue()
 
 
-def _note(number: int, outcome: Outcome) -> None:
+def _note(number: int, outcome: RunOutcome) -> None:
     """A function by name, since Tune pickles its callbacks, and a queue can't be."""
     _ENDED.put((number, outcome))
 
 
 def train_on_ray(
     assignments: Sequence[Assignment], workers: int, address: str | None
-) -> Generator[tuple[int, Outcome]]:
+) -> Generator[tuple[int, RunOutcome]]:
     """The number of each assignment with its outcome, as they come.
 
     Raises:
@@ -52,11 +53,11 @@ def train_on_ray(
                 self, iteration: int, trials: Any, trial: Any, result: Any, **info: Any
             ) -> None:
                 if OUTCOME in result:
-                    _note(trial.config["number"], Outcome.model_validate_json(result[OUTCOME]))
+                    _note(trial.config["number"], RunOutcome.model_validate_json(result[OUTCOME]))
 
             def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
                 said = f"its process or node died {DEATHS + 1} times in a row"
-                _note(trial.config["number"], Outcome(error=said, exit_code=1))
+                _note(trial.config["number"], RunOutcome(error=said, exit_code=1))
 
         tuner = tune.Tuner(
             tune.with_resources(_trial(assignments, str(Path.cwd())), {"cpu": 1}),
@@ -76,7 +77,7 @@ def train_on_ray(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _outcomes(fit: Callable[[], Any], expected: int) -> Generator[tuple[int, Outcome]]:
+def _outcomes(fit: Callable[[], Any], expected: int) -> Generator[tuple[int, RunOutcome]]:
     """What ends while ``fit`` works in a thread, where no signal reaches it."""
     failures: list[BaseException] = []
 
@@ -130,7 +131,7 @@ def _connected(workers: int, address: str | None) -> Any:
         import ray.tune
     except ImportError as error:
         raise TeacherNotReadyError(
-            "--engine ray needs the extra `ray`: pip install 'lvlm2p[ray]'"
+            f"--engine ray needs the extra `ray`: {install('ray')}"
         ) from error
     options: dict[str, Any] = {"address": address}
     if address is None:  # logical CPUs: one for each trial

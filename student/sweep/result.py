@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lvlm2p.envs.untrusted import plain, shorten
-from lvlm2p.student.sweep.outcome import Outcome
+from lvlm2p.student.sweep.outcome import RunOutcome
 from lvlm2p.student.sweep.plan import PlannedRun
 from lvlm2p.teachers.errors import Lvlm2pError, RunError, TeacherError
 
@@ -26,7 +26,7 @@ class SweepRow:
     """One run."""
 
     run: PlannedRun
-    outcome: Outcome | None
+    outcome: RunOutcome | None
     """None: it has not ended yet."""
     earlier: bool = False
     """It had ended before this sweep began."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lvlm2p.envs import task_for
 from lvlm2p.student.config import TrainConfig
-from lvlm2p.student.sweep.outcome import Assignment, Outcome, finished
+from lvlm2p.student.sweep.outcome import Assignment, RunOutcome, finished
 from lvlm2p.student.sweep.plan import PlannedRun, read_plan
 from lvlm2p.student.sweep.result import SweepResult, SweepRow
 from lvlm2p.student.sweep.workers import train_here
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 LEDGER = "budget.json"
 LOCK = "sweep.lock"
 
-Engine = Callable[[Sequence[Assignment]], Generator[tuple[int, Outcome]]]
+Engine = Callable[[Sequence[Assignment]], Generator[tuple[int, RunOutcome]]]
 """Carries out assignments; the number of each with its outcome, as they come."""
 
 
@@ -69,7 +69,7 @@ def carry_out(
         def so_far() -> SweepResult:
             return SweepResult(out, list(rows.values()), time.monotonic() - began)
 
-        def note(number: int, outcome: Outcome) -> None:
+        def note(number: int, outcome: RunOutcome) -> None:
             run = todo[number]
             rows[run.name] = SweepRow(run, outcome)
             _write(so_far())
@@ -95,14 +95,14 @@ def _earlier(run: PlannedRun) -> SweepRow:
     result = finished(run.config)
     if result is None:
         return SweepRow(run, None)
-    return SweepRow(run, Outcome(result=dict(result)), earlier=True)
+    return SweepRow(run, RunOutcome(result=dict(result)), earlier=True)
 
 
 def _train(
     todo: Sequence[PlannedRun],
     ledger: Path,
     engine: Engine,
-    note: Callable[[int, Outcome], None],
+    note: Callable[[int, RunOutcome], None],
 ) -> None:
     assignments = [Assignment.of(run.config, ledger) for run in todo]
     with Bar("runs", len(todo)) as bar, closing(engine(assignments)) as outcomes:
@@ -112,7 +112,7 @@ def _train(
             say(f"{done}/{len(todo)} {todo[number].name}: {_in_words(outcome)}")
 
 
-def _in_words(outcome: Outcome) -> str:
+def _in_words(outcome: RunOutcome) -> str:
     if outcome.error is not None:
         return f"failed: {outcome.error}"
     assert outcome.result is not None

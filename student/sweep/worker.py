@@ -1,7 +1,7 @@
 """A process that trains the runs of a sweep: ``python -m lvlm2p.student.sweep.worker``.
 
 A line of JSON on stdin is an :class:`~lvlm2p.student.sweep.outcome.Assignment`, and for each a
-line on stdout is its :class:`~lvlm2p.student.sweep.outcome.Outcome`. When stdin ends, be it that
+line on stdout is its :class:`~lvlm2p.student.sweep.outcome.RunOutcome`. When stdin ends, be it that
 the sweep was stopped or killed, the run is saved and the process ends; so it does on Ctrl-C and
 SIGTERM.
 """

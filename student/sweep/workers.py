@@ -12,7 +12,7 @@ from typing import IO
 
 from pydantic import ValidationError
 
-from lvlm2p.student.sweep.outcome import Assignment, Outcome
+from lvlm2p.student.sweep.outcome import Assignment, RunOutcome
 
 ATTEMPTS = 3
 """How often a run is begun or gone on with before its process's deaths are its own fault."""
@@ -20,13 +20,15 @@ ATTEMPTS = 3
 COMMAND = ("-m", "lvlm2p.student.sweep.worker")
 
 
-def train_here(assignments: Sequence[Assignment], workers: int) -> Generator[tuple[int, Outcome]]:
+def train_here(
+    assignments: Sequence[Assignment], workers: int
+) -> Generator[tuple[int, RunOutcome]]:
     """The number of each assignment with its outcome, as they come.
 
     When the iterator is closed, or an exception such as KeyboardInterrupt passes through it, every
     run that is under way is saved first.
     """
-    pool = _Pool(assignments)
+    pool = _Workers(assignments)
     threads = [
         threading.Thread(target=pool.serve, daemon=True)
         for _ in range(min(workers, len(assignments)))
@@ -42,11 +44,11 @@ def train_here(assignments: Sequence[Assignment], workers: int) -> Generator[tup
             thread.join()
 
 
-class _Pool:
+class _Workers:
     """What threads share, each of which has a process of its own."""
 
     def __init__(self, assignments: Sequence[Assignment]) -> None:
-        self.outcomes: SimpleQueue[tuple[int, Outcome]] = SimpleQueue()
+        self.outcomes: SimpleQueue[tuple[int, RunOutcome]] = SimpleQueue()
         self._assignments = assignments
         self._waiting: SimpleQueue[int] = SimpleQueue()
         for number in range(len(assignments)):
@@ -71,10 +73,10 @@ class _Pool:
                 if outcome is not None:
                     break
                 code, process = process.wait(), None
-                outcome = Outcome(error=_death(code), exit_code=1)
+                outcome = RunOutcome(error=_death(code), exit_code=1)
                 if self._stopped:
                     return
-            self.outcomes.put((number, outcome or Outcome()))
+            self.outcomes.put((number, outcome or RunOutcome()))
         if process is not None:
             _end(process)
 
@@ -105,13 +107,13 @@ class _Pool:
             return process
 
 
-def _asked(process: subprocess.Popen[str], assignment: Assignment) -> Outcome | None:
+def _asked(process: subprocess.Popen[str], assignment: Assignment) -> RunOutcome | None:
     """What the process says of it; None: it ended before it said anything."""
     assert process.stdin is not None and process.stdout is not None
     try:
         process.stdin.write(assignment.model_dump_json() + "\n")
         process.stdin.flush()
-        return Outcome.model_validate_json(process.stdout.readline())
+        return RunOutcome.model_validate_json(process.stdout.readline())
     except (OSError, ValueError, ValidationError):  # a pipe without a reader, or half a line
         _end(process)
         return None

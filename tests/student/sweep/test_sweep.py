@@ -15,7 +15,7 @@ import pytest
 
 from lvlm2p.student import SweepConfig, TrainConfig, sweep
 from lvlm2p.student.sweep import run as module
-from lvlm2p.student.sweep.outcome import Assignment, Outcome, finished
+from lvlm2p.student.sweep.outcome import Assignment, RunOutcome, finished
 from lvlm2p.student.sweep.run import announce_all
 from lvlm2p.teachers.budget import Spent
 from lvlm2p.teachers.errors import ConfigError, RunError, TeacherNotReadyError
@@ -148,7 +148,7 @@ def test_a_run_that_went_wrong_counts_in_the_exit_code(tmp_path: Path) -> None:
     from lvlm2p.student.sweep.result import SweepResult, SweepRow
 
     [planned] = plan({"env": ENV, "teacher": "none"}, [{}], tmp_path, "test")
-    outcomes = [Outcome(error="a", exit_code=3), Outcome(error="b", exit_code=2)]
+    outcomes = [RunOutcome(error="a", exit_code=3), RunOutcome(error="b", exit_code=2)]
     rows = [SweepRow(planned, outcome) for outcome in [*outcomes, None]]
     codes = []
     for some in (rows[:1], rows[1:2], rows, rows[2:]):

@@ -6,11 +6,12 @@ export PYTHONHASHSEED ?= 0
 # installs is never imported), so every process would compile PyTorch for itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint test-slow mutants test-vllm bench clean help
+.PHONY: demo docs test lint test-slow mutants test-vllm bench clean help
 
 help:
 	@echo "make demo       train a student with and without a teacher, in minutes"
 	@echo "make test       lint, types and the fast tests"
+	@echo "make docs       the documentation site, on http://127.0.0.1:8000"
 	@echo "make test-slow  the tests that take minutes"
 	@echo "make mutants    break the code one line at a time: does a test notice?"
 	@echo "make test-vllm  a real vLLM on CPU (builds .venv-vllm)"
@@ -41,6 +42,9 @@ lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: .venv/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve --dev-addr 127.0.0.1:8000
 
 test: lint
 	$(BIN)/pytest -n 3

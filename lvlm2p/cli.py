@@ -158,9 +158,21 @@ def sweep(argv: Argv) -> None:
         raise trouble
 
 
+def doctor(argv: Argv) -> None:
+    """What is installed and set here, and whether the store is sound: for a bug report."""
+    from lvlm2p.teachers.doctor import DoctorConfig
+
+    config, json = parse("doctor", DoctorConfig, argv, doctor.__doc__)
+    result = config.run()
+    show(result.as_json(), result.summary(), json)
+
+
 COMMANDS: dict[str, Callable[[Argv], None]] = {
     command.__name__: command
-    for command in (train, evaluate, label, labels, teachers, envs, serve, play, compare, sweep)
+    for command in (
+        *(train, evaluate, label, labels, teachers, envs, serve, play, compare, sweep),
+        doctor,
+    )
 }
 
 

@@ -68,7 +68,10 @@ def install(folder: Path, pyproject: str, code: str) -> None:
 def test_the_teacher_of_the_documentation_teaches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (code,), (pyproject,) = blocks("teachers.md", "python"), blocks("teachers.md", "toml")
+    (code,), (pyproject,) = (
+        blocks("writing-a-teacher.md", "python"),
+        blocks("writing-a-teacher.md", "toml"),
+    )
     install(tmp_path, pyproject, code)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)

@@ -6,7 +6,7 @@ export PYTHONHASHSEED ?= 0
 # installs is never imported), so every process would compile PyTorch for itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo docs test lint test-slow mutants test-vllm bench clean help
+.PHONY: demo docs release lock test lint test-slow mutants test-vllm bench clean help
 
 help:
 	@echo "make demo       train a student with and without a teacher, in minutes"
@@ -16,7 +16,18 @@ help:
 	@echo "make mutants    break the code one line at a time: does a test notice?"
 	@echo "make test-vllm  a real vLLM on CPU (builds .venv-vllm)"
 	@echo "make bench      the numbers in docs/performance.md"
+	@echo "make release    build sdist and wheel into dist/, check them, try them out"
+	@echo "make lock       requirements-ci.txt: the pins with the hashes of their files"
 	@echo "make clean      remove environments and caches, keep runs/"
+
+# HASHES=1 takes only files whose hash is in requirements-ci.txt: those of PyPI, PyTorch's CUDA
+# build on Linux among them.
+pip := $(BIN)/python -m pip install --quiet --no-compile
+ifdef HASHES
+install = $(pip) --require-hashes --requirement requirements-ci.txt && $(pip) --no-deps --no-build-isolation --editable .
+else
+install = $(pip) --constraint constraints.txt --editable $(1)
+endif
 
 # The demo needs a student and a model in this process; everything else also installs what tests need. Python compiles
 # what it imports, so pip need not compile everything: that halves the time.
@@ -24,10 +35,10 @@ help:
 .venv/.core: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("lvlm2p needs Python 3.11 or later, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[train,local]'
+	$(call install,'.[train,local]')
 	@touch $@
 .venv/.dev: .venv/.core
-	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
+	$(call install,'.[dev]')
 	@touch $@
 
 .venv-vllm: .venv-vllm/.stamp
@@ -62,6 +73,16 @@ bench: .venv/.dev
 	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python benchmarks/throughput.py
 	$(BIN)/python benchmarks/labelling.py
+
+release: .venv/.dev
+	$(pip) --constraint constraints.txt --editable '.[release]'
+	$(BIN)/python tools/release.py
+
+lock: .venv/.dev
+	$(pip) --constraint constraints.txt --editable '.[release]'
+	$(BIN)/uv pip compile --no-config --python-version 3.11.5 --universal --generate-hashes --quiet \
+		--no-annotate --custom-compile-command 'make lock' --constraint constraints.txt --extra dev \
+		--output-file requirements-ci.txt pyproject.toml
 
 clean:
 	rm -rf .venv .venv-vllm build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

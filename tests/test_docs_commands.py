@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lvlm2p import cli
+from lvlm2p import cli, flags
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("*.md"))]
@@ -41,7 +41,7 @@ def check_lvlm2p(words: list[str], folder: Path, patch: pytest.MonkeyPatch) -> N
         original(*given)
         raise Parsed
 
-    original: Callable[..., Any] = cli.parse
+    original: Callable[..., Any] = flags.parse
     config = folder / "config.yaml"
     config.write_text("env: MiniGrid-GoToDoor-6x6-v0\n")
     words = [str(config) if word.endswith("config.yaml") else word for word in words]

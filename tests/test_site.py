@@ -64,7 +64,8 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, env=known, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     concepts = (tmp_path / "concepts.html").read_text(encoding="utf-8")
-    assert concepts.count("<math") > 10 and "$$" not in concepts
+    assert concepts.count("<math") > 10 and "$$" not in concepts and "formula-" not in concepts
+    assert re.search(r"The student\s<math[^\n]*</math>\s*minimises", concepts), "within its line"
     assert 'href="code/student/learn/losses.html"' in concepts
     loss = (tmp_path / "code/student/learn/losses.html").read_text(encoding="utf-8")
     assert "distillation_loss" in loss

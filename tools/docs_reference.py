@@ -23,7 +23,7 @@ def help_of(*command: str) -> str:
 
     said = io.StringIO()
     before = os.environ.get("COLUMNS"), os.environ.get("NO_COLOR")
-    os.environ.update(COLUMNS="100", NO_COLOR="1")
+    os.environ.update(COLUMNS="84", NO_COLOR="1")
     try:
         with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
             main([*command, "--help"])

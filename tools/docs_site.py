@@ -123,14 +123,30 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     def mend(text: str) -> str:
         text = LINK.sub(lambda found: _mended(found, here, files), text)
         text = CODE.sub(lambda found: _to_code(found[1], here, files), text)
-        return FORMULA.sub(_formula, text)
+        return FORMULA.sub(_hidden, text)
 
     return outside_fences(mend, markdown)
 
 
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """The formulas, which Markdown has left alone, as MathML."""
+    return HIDDEN.sub(_formula, html)
+
+
+HIDDEN = re.compile(r"(?:<p>)?formula-(inline|block)-([0-9a-f]+)-(?:</p>(?=\n|$))?")
+
+
+def _hidden(found: re.Match[str]) -> str:
+    """A formula as one word: Markdown would take a line that begins with a tag for a block."""
+    kind = "block" if found[1] else "inline"
+    return f"formula-{kind}-{(found[1] or found[2]).encode().hex()}-"
+
+
 def _formula(found: re.Match[str]) -> str:
-    math: str = convert(found[1] or found[2], display="block" if found[1] else "inline")
-    return math.replace("\n", "")
+    math: str = convert(bytes.fromhex(found[2]).decode(), display=found[1])
+    if found[1] == "inline":
+        return found[0].replace(f"formula-inline-{found[2]}-", math)
+    return f'<div style="overflow-x: auto; overflow-y: hidden">{math}</div>'
 
 
 def _to_code(name: str, here: str, files: Files) -> str:

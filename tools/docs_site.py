@@ -53,7 +53,7 @@ NAV: dict[str, tuple[str, ...]] = {
     ),
 }
 MORE: dict[str, tuple[str, ...]] = {
-    "Teachers": ("plans", "ensemble", "batch"),
+    "Teachers": ("plans", "ensemble", "batch", "sharing"),
     "Students": ("recipe", "sweep", "track", "export", "loop", "stable", "reproduc"),
     "Extending": ("environment", "writing"),
     "Results": ("results/", "llm4teach"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lvlm2p.envs.arguments import split_arguments, value_of, with_arguments
 from lvlm2p.envs.errors import UserError
 from lvlm2p.envs.registry import task_for
 from lvlm2p.envs.task import Task, View
@@ -12,8 +13,9 @@ if TYPE_CHECKING:
     import gymnasium as gym
 
 
-def make_env(env_id: str, **kwargs: Any) -> gym.Env[Any, Any]:
-    """A Gymnasium environment by its id; ``kwargs`` are those of ``gymnasium.make``.
+def make_env(env: str, **kwargs: Any) -> gym.Env[Any, Any]:
+    """A Gymnasium environment by its id; ``kwargs`` are those of ``gymnasium.make``, and so are
+    arguments in the name (``FrozenLake-v1?is_slippery=false``).
 
     A MiniGrid environment observes the whole grid, as its FullyObsWrapper does, but faster:
     ``image`` (width, height, 3) uint8 with the agent, ``direction``, ``mission``. Where the task
@@ -21,26 +23,27 @@ def make_env(env_id: str, **kwargs: Any) -> gym.Env[Any, Any]:
     environment's own.
 
     Raises:
-        UnknownNameError: there is no such environment; the sentence names the nearest.
-        UserError: no task covers it, or it can't be made with these arguments.
+        UnknownNameError: there is no such environment or argument; the sentence names the nearest.
+        UserError: it can't be made with these arguments, or not be learned from.
     """
-    import gymnasium as gym
     from minigrid.minigrid_env import MiniGridEnv
 
+    from lvlm2p.envs.generic.make import make_plain, make_rendering
+    from lvlm2p.envs.generic.observer import SnapshotObserver
     from lvlm2p.envs.minigrid.observation import FullGrid
     from lvlm2p.envs.minigrid.state import observe_minigrid
     from lvlm2p.envs.observers import ObservedEnv
 
-    task = task_for(env_id)
-    try:
-        env = gym.make(env_id, disable_env_checker=True, **kwargs)
-    except (TypeError, AssertionError, gym.error.Error) as error:
-        raise UserError(f"can't make {env_id!r} with {kwargs}: {error}") from error
+    env_id, arguments = split_arguments(env)
+    given = {key: value for key, value in kwargs.items() if value_of(str(value)) == value}
+    task = task_for(with_arguments(env, given))
+    make = make_rendering if task.observer is SnapshotObserver else make_plain
+    made = make(env_id, **{**arguments, **kwargs})
     if task.observer is not None:
-        return ObservedEnv(env, task, task.observer(env, task))
-    if not isinstance(env.unwrapped, MiniGridEnv):
-        return env
-    return FullGrid(env, partial=task.observe is not observe_minigrid)
+        return ObservedEnv(made, task, task.observer(made, task))
+    if not isinstance(made.unwrapped, MiniGridEnv):
+        return made
+    return FullGrid(made, partial=task.observe is not observe_minigrid)
 
 
 def view_of(env: gym.Env[Any, Any], task: Task | None = None) -> View:

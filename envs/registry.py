@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 from fnmatch import fnmatchcase
 from functools import cache
+from types import ModuleType
 
+from lvlm2p.envs.arguments import TIME_LIMIT, check_arguments, split_arguments, with_arguments
 from lvlm2p.envs.errors import UnknownNameError, UserError
 from lvlm2p.envs.task import Task
 from lvlm2p.envs.task import View as View  # reads saved views, once this file is imported
@@ -17,6 +19,12 @@ BUILTIN = ("lvlm2p.envs.minigrid.tasks", "lvlm2p.envs.doorkey.tasks")
 """The modules whose ``FAMILIES`` are the tasks that are shipped."""
 
 _TASKS: dict[str, Task] = {}
+
+_GENERIC: dict[str, Task] = {}
+"""Made for environments that no registered task covers, by name."""
+
+WELL_KNOWN = {"ALE/": "ale_py", "MinAtar/": "minatar.gym"}
+"""Beginnings of ids -> the package that registers them."""
 
 
 def register_task(task: Task) -> Task:
@@ -46,43 +54,52 @@ def tasks() -> list[Task]:
 
 
 def task_named(name: str) -> Task:
-    """The task called ``name``.
+    """The task called ``name``: a registered one, or that of an environment of this name.
 
     Raises:
         UnknownNameError: there is none; the sentence names the nearest.
+        UserError: it is an environment's that can't be made.
     """
     _builtin()
-    if name not in _TASKS:
+    if name not in _TASKS and name not in _GENERIC:
         _installed()
-    if name not in _TASKS:
-        raise UnknownNameError("task", name, _TASKS, "Others are made known by register_task.")
-    return _TASKS[name]
+    if name in _TASKS:
+        return _TASKS[name]
+    if name in _GENERIC or _names_an_environment(name):
+        return _generic(name)
+    raise UnknownNameError("task", name, _TASKS, "Others are made known by register_task.")
 
 
-def task_for(env_id: str) -> Task:
-    """The task that a Gymnasium id belongs to (``module:id`` imports the module first).
+def task_for(env: str) -> Task:
+    """The task that an environment belongs to: a Gymnasium id, with arguments or without
+    (``id?key=value``); ``module:id`` imports the module first.
+
+    An environment that no registered task covers gets one of its own, made from what it says of
+    itself.
 
     Raises:
-        UnknownNameError: Gymnasium knows no such environment; the sentence names the nearest.
-        UserError: it does, but no task covers it.
+        UnknownNameError: Gymnasium knows no such environment, or it has no such argument; the
+            sentence names the nearest.
+        UserError: it can't be made, or not be learned from.
     """
     import gymnasium as gym
 
     _register_environments()
+    env_id, arguments = split_arguments(env)
     module, _, name = env_id.rpartition(":")
-    if module:
-        _import(module, env_id)
+    if module or name not in gym.registry:
+        _register_foreign(module, name, env_id)
     task = _match(name)
     if task is None or name not in gym.registry:
         _installed()
         task = _match(name)
     if name not in gym.registry:
-        raise UnknownNameError("environment", env_id, covered_ids())
+        raise UnknownNameError("environment", env_id, gym.registry)
+    if arguments:
+        check_arguments(gym.registry[name], arguments)
     if task is None:
-        raise UserError(
-            f"no Task is registered for {env_id!r}: describe it with "
-            f"register_task (docs/tasks.md); there are tasks for {', '.join(_patterns())}."
-        )
+        arguments.pop(TIME_LIMIT, None)
+        task = _generic(with_arguments(name, arguments))
     return task
 
 
@@ -96,10 +113,6 @@ def covered_ids() -> list[str]:
     return sorted(env_id for env_id in gym.registry if _match(env_id) is not None)
 
 
-def _patterns() -> list[str]:
-    return [pattern for task in tasks() for pattern in task.env_ids]
-
-
 @cache
 def _match(env_id: str) -> Task | None:
     """The last registered task whose pattern fits, so that a user's own comes first."""
@@ -110,9 +123,54 @@ def _match(env_id: str) -> Task | None:
     return None
 
 
-def _import(module: str, env_id: str) -> None:
+def _generic(name: str) -> Task:
+    """The task of an environment that no other task covers; made once."""
+    if name not in _GENERIC:
+        from lvlm2p.envs.generic.make import generic_task
+
+        task = generic_task(name)
+        _GENERIC[name] = _GENERIC.setdefault(task.name, task)
+    return _GENERIC[name]
+
+
+MOST_SAVED_NAME, MOST_SAVED_NUMBER = 200, 1_000
+
+
+def _names_an_environment(name: str) -> bool:
+    """Whether a task's name, which a stranger may have written, is an environment's that may be
+    made for it: one that is known here, with arguments that are words and small numbers."""
+    import gymnasium as gym
+
+    if len(name) > MOST_SAVED_NAME:
+        return False
+    env_id, arguments = split_arguments(name)
+    _register_environments()
+    if env_id not in gym.registry:
+        _register_foreign("", env_id, env_id)
+    if env_id not in gym.registry:
+        return False
+    check_arguments(gym.registry[env_id], arguments)
+    for value in arguments.values():
+        small = isinstance(value, bool | int | float | None) and abs(value or 0) <= MOST_SAVED_NUMBER
+        if not small and not (isinstance(value, str) and value.replace("-", "").isalnum()):
+            return False
+    return True
+
+
+def _register_foreign(module: str, name: str, env_id: str) -> None:
+    """Import the module that registers an environment, if one is named or well known."""
+    if module:
+        _import(module, env_id)
+        return
+    for beginning, package in WELL_KNOWN.items():
+        if name.startswith(beginning):
+            found = _import(package, env_id)
+            getattr(found, "register_envs", lambda: None)()
+
+
+def _import(module: str, env_id: str) -> ModuleType:
     try:
-        importlib.import_module(module)
+        return importlib.import_module(module)
     except Exception as error:  # a module may raise anything, and so does a name that is none
         why = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
         raise UserError(f"environment {env_id!r}: can't import {module!r}: {why}.") from error

@@ -77,6 +77,11 @@ class Episode:
     """It was cut off."""
 
 
+def positive_return(episode: Episode) -> bool:
+    """What is a success unless a task says otherwise."""
+    return episode.total_return > 0
+
+
 PLAIN = ImageStyle()
 
 
@@ -99,7 +104,8 @@ class View:
         said: tuple[object, ...] = (self.task.name, self.mission, self.carrying, DRAWING_VERSION)
         if self.blank:
             said = (*said, "blank")
-        return hashlib.sha256(repr(said).encode() + self.state).hexdigest()
+        state = self.state if self.task.identity is None else self.task.identity(self.state)
+        return hashlib.sha256(repr(said).encode() + state).hexdigest()
 
     @property
     def text(self) -> str | None:
@@ -252,16 +258,29 @@ class Task:
     canonical: Canonical | None = None
     """A representative of all symmetric views, and for each of its actions the action in the
     view. Left out, it is searched among the images under ``symmetries``."""
-    success: Callable[[Episode], bool] = lambda episode: episode.total_return > 0
+    success: Callable[[Episode], bool] = positive_return
     """Whether an episode that has ended is counted as a success."""
+    success_meaning: str | None = None
+    """``success`` in words, for reports; None: a return above 0, or else what the task says."""
     observer: Callable[[gym.Env[Any, Any], Task], Observer] | None = None
     """Makes the :class:`Observer` of one environment object. Left out, ``observe`` gives the View
     and the environment's own observation is what a student sees."""
     check_state: Callable[[bytes], object] | None = None
     """Raises UserError where a saved view's state is none of this task's. Left out, any bytes are
     taken for one."""
+    identity: Callable[[bytes], bytes] | None = None
+    """The part of a state that names it, where equal states may be written in several ways. Left
+    out, it is the whole."""
     symbols: Callable[[gym.Env[Any, Any]], NDArray[np.uint8]] | None = None
     """Deprecated: the symbols of a :class:`~lvlm2p.envs.GridObserver`."""
+
+    @property
+    def success_words(self) -> str:
+        """What is counted as a success, in words."""
+        if self.success_meaning is not None:
+            return self.success_meaning
+        own = self.success is not positive_return
+        return f"what task {self.name} calls a success" if own else "a return above 0"
 
     @property
     def scene(self) -> Callable[[View], dict[str, Any]] | None:

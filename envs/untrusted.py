@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 from lvlm2p.envs.errors import UserError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from pydantic import ValidationError
 
 MAX_BYTES = 2**24
@@ -31,6 +33,9 @@ MAX_DEPTH = 64
 
 MAX_DIGITS = 100
 """Of a whole number. A random generator's state has 39."""
+
+MAX_PIXELS = 2**22
+"""Of a picture."""
 
 SHOWN = 200
 """Characters of a foreign text that one of our sentences quotes."""
@@ -248,3 +253,26 @@ def _yaml_loader() -> Any:
 
     PlainLoader.add_constructor("tag:yaml.org,2002:int", PlainLoader.construct_yaml_int)
     return PlainLoader
+
+
+def read_png(data: bytes) -> NDArray[np.uint8]:
+    """The pixels of a PNG file, (height, width, 3) RGB.
+
+    Raises:
+        MalformedDataError: it is none, is damaged, or has more than ``MAX_PIXELS``.
+    """
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
+            width, height = picture.size
+            if width * height > MAX_PIXELS:
+                raise MalformedDataError(f"has {width} x {height} pixels: too many")
+            return np.asarray(picture.convert("RGB"))
+    except MalformedDataError:
+        raise
+    except Exception as error:  # of a damaged file, Pillow raises anything
+        raise MalformedDataError(f"can't be read: {shorten(str(error))}") from None

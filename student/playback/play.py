@@ -142,9 +142,10 @@ def watch(
     round in circles until its time is up: what repeats is not shown, and the teacher not asked.
     """
     from lvlm2p.envs import VectorEnv
+    from lvlm2p.envs.limits import Limited
     from lvlm2p.student.playback.frame import Frame
 
-    env = VectorEnv(student.env, 1, config.seed)
+    env = VectorEnv(Limited(student.env).env, 1, config.seed)
     label = f"episode {number + 1} of {config.episodes}"
     observation = env.restore(_env_state(env, number, []))
     actions: list[int] = []

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from lvlm2p.teachers import Label, Teacher
+from lvlm2p.teachers.progress import say
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,6 +42,8 @@ class PolicyEvaluation:
     mean_length: float
     returns: tuple[float, ...]
     """Of each episode. A longer evaluation with the same seed begins with the same episodes."""
+    success_is: str = "a return above 0"
+    """What is counted as a success."""
 
     @property
     def episodes(self) -> int:
@@ -51,6 +54,7 @@ class PolicyEvaluation:
         """The contract of ``lvlm2p train --json``."""
         return {
             "success": self.success,
+            "success_is": self.success_is,
             "return": self.mean_return,
             "length": self.mean_length,
             "episodes": self.episodes,
@@ -72,11 +76,13 @@ def evaluate(
         Stopped: ``stop`` was set meanwhile.
     """
     from lvlm2p.envs import VectorEnv
+    from lvlm2p.envs.limits import Limited
 
+    limited = Limited(env_id)
     n = min(episodes, SIDE_BY_SIDE)
     quota = np.full(n, episodes // n) + (np.arange(n) < episodes % n)
     done = np.zeros(n, np.int64)
-    env = VectorEnv(env_id, n, seed)
+    env = VectorEnv(limited.env, n, seed)
     observation = env.reset()
     results: dict[tuple[int, int], tuple[float, int, bool]] = {}
     while (done < quota).any():
@@ -89,6 +95,10 @@ def evaluate(
             if done[i] < quota[i]:
                 results[int(done[i]), int(i)] = float(total), int(length), bool(success)
                 done[i] += 1
+                limited.note(int(length), bool(step.terminated[i]))
+    env.close()
+    if (warning := limited.warning(episodes)) is not None:
+        say(warning)
     returns, lengths, successes = zip(
         *(results[episode] for episode in sorted(results)), strict=True
     )
@@ -97,6 +107,7 @@ def evaluate(
         mean_return=float(np.mean(returns)),
         mean_length=float(np.mean(lengths)),
         returns=returns,
+        success_is=env.task.success_words,
     )
 
 

@@ -46,7 +46,8 @@ class TrainResult:
         saved = f", {n.saved} saved by symmetry" if n.saved else ""
         return (
             f"{self.frames:,} frames in {self.seconds:.0f} s. In {e.episodes} fresh episodes of "
-            f"its own the student succeeds in {e.success:.1%} (mean return {e.mean_return:.3f}). "
+            f"its own the student succeeds in {e.success:.1%} (mean return {e.mean_return:.3f}; a "
+            f"success is {e.success_is}). "
             f"Labels: {n.asked} asked, {n.cached} cached, {n.failed} failed, {n.missing} missing"
             f"{saved}; {cost}. {self.run_dir}"
         )

@@ -9,11 +9,13 @@ import numpy as np
 
 from lvlm2p.envs import Episode, Task, View, make_env, task_for, view_of
 from lvlm2p.envs.errors import check_reward
+from lvlm2p.envs.limits import Limited
 from lvlm2p.teachers.evaluation import intervals
 from lvlm2p.teachers.evaluation.measures import choice
 from lvlm2p.teachers.evaluation.questions import Questioner, Tick
 from lvlm2p.teachers.evaluation.results import Acting
 from lvlm2p.teachers.label import Answer, Label
+from lvlm2p.teachers.progress import say
 
 if TYPE_CHECKING:
     import gymnasium as gym
@@ -57,7 +59,8 @@ def act(
     """
     if episodes == 0:
         return None
-    running = [_start(env_id, seed, index) for index in range(episodes)]
+    limited = Limited(env_id)
+    running = [_start(limited.env, seed, index) for index in range(episodes)]
     while todo := [episode for episode in running if not episode.over]:
         views = [view_of(episode.env) for episode in todo]
         answers = questioner.ask(views)
@@ -67,6 +70,9 @@ def act(
             tick(sum(episode.over for episode in running), episodes)
     for episode in running:
         episode.env.close()
+        limited.note(episode.length, episode.terminated)
+    if (warning := limited.warning(episodes)) is not None:
+        say(warning)
     return _summary(running, task_for(env_id))
 
 

@@ -59,7 +59,7 @@ class Acting(_ReportPart):
     """Episodes played by the teacher alone."""
 
     success: Interval
-    """Share of episodes with a positive return."""
+    """Share of episodes that the task counts as successes."""
     episode_return: Interval
     length: Interval
     unanswered: float

@@ -1,0 +1,1 @@
+"""A task for any Gymnasium environment, made from what the environment says of itself."""

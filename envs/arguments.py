@@ -69,6 +69,11 @@ def value_of(text: str) -> Any:
         return text
 
 
+def typed(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a command line gave, each text as what it means."""
+    return {key: value_of(v) if isinstance(v, str) else v for key, v in given.items()}
+
+
 def _written(value: Any) -> str:
     """The shortest text that :func:`value_of` reads as ``value``."""
     if isinstance(value, str) and value_of(value) == value:

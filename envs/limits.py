@@ -10,6 +10,9 @@ from lvlm2p.envs.registry import task_for
 LONGEST = 1_000
 """Steps of an episode in an evaluation, where nobody has set a limit."""
 
+_SAID: set[str] = set()
+"""Environments whose users have been told."""
+
 
 class Limited:
     """An environment for episodes that are sure to end.
@@ -28,9 +31,10 @@ class Limited:
         self.cut += not self._own and not terminated and length >= LONGEST
 
     def warning(self, episodes: int) -> str | None:
-        """A sentence where episodes were cut off."""
-        if not self.cut:
+        """A sentence where episodes were cut off; once for each environment."""
+        if not self.cut or self.env in _SAID:
             return None
+        _SAID.add(self.env)
         return (
             f"{self.cut} of {episodes} episodes of {split_arguments(self.env)[0]}, which has no "
             f"time limit, were cut off after {LONGEST:,} steps: --max-episode-steps sets another"

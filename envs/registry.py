@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 
 from lvlm2p.envs.arguments import TIME_LIMIT, check_arguments, split_arguments, with_arguments
@@ -58,16 +63,19 @@ def task_named(name: str) -> Task:
 
     Raises:
         UnknownNameError: there is none; the sentence names the nearest.
-        UserError: it is an environment's that can't be made.
     """
     _builtin()
     if name not in _TASKS and name not in _GENERIC:
         _installed()
     if name in _TASKS:
         return _TASKS[name]
-    if name in _GENERIC or _names_an_environment(name):
-        return _generic(name)
-    raise UnknownNameError("task", name, _TASKS, "Others are made known by register_task.")
+    why = "Others are made known by register_task."
+    try:
+        if name in _GENERIC or _names_an_environment(name):
+            return _generic(name)
+    except UserError as error:  # it may be sound on a machine that has another package
+        why = f"The environment of this name is of no use here: {error}"
+    raise UnknownNameError("task", name, _TASKS, why)
 
 
 def task_for(env: str) -> Task:
@@ -123,6 +131,23 @@ def _match(env_id: str) -> Task | None:
     return None
 
 
+@contextmanager
+def told(envs: Iterable[str], rules: str | None) -> Iterator[None]:
+    """Meanwhile the tasks of these environments have ``rules``; with None, their own."""
+    names = {task_for(env).name for env in envs} if rules is not None else set()
+    homes = {name: _TASKS if name in _TASKS else _GENERIC for name in names}
+    own = {name: homes[name][name] for name in names}
+    for name, task in own.items():
+        homes[name][name] = replace(task, rules=rules)
+    _match.cache_clear()
+    try:
+        yield
+    finally:
+        for name, task in own.items():
+            homes[name][name] = task
+        _match.cache_clear()
+
+
 def _generic(name: str) -> Task:
     """The task of an environment that no other task covers; made once."""
     if name not in _GENERIC:
@@ -151,7 +176,9 @@ def _names_an_environment(name: str) -> bool:
         return False
     check_arguments(gym.registry[env_id], arguments)
     for value in arguments.values():
-        small = isinstance(value, bool | int | float | None) and abs(value or 0) <= MOST_SAVED_NUMBER
+        small = (
+            isinstance(value, bool | int | float | None) and abs(value or 0) <= MOST_SAVED_NUMBER
+        )
         if not small and not (isinstance(value, str) and value.replace("-", "").isalnum()):
             return False
     return True
@@ -170,6 +197,9 @@ def _register_foreign(module: str, name: str, env_id: str) -> None:
 
 def _import(module: str, env_id: str) -> ModuleType:
     try:
+        here = str(Path.cwd())
+        if here not in sys.path and Path(f"{module.replace('.', '/')}.py").is_file():
+            sys.path.append(here)  # last, so that it hides nothing
         return importlib.import_module(module)
     except Exception as error:  # a module may raise anything, and so does a name that is none
         why = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"

@@ -96,6 +96,15 @@ def envs(argv: Argv) -> None:
     show(result.as_json(), result.summary(), json)
 
 
+def task(argv: Argv) -> None:
+    """What a teacher will be told of an environment; --write starts a task of your own."""
+    from lvlm2p.envs.starter import TaskConfig
+
+    config, json = parse("task", TaskConfig, argv, task.__doc__)
+    result = config.run()
+    show(result.as_json(), result.summary(), json)
+
+
 def teachers(argv: Argv) -> None:
     """Who can teach: models, what they can elicit, prices, and what is missing."""
     from lvlm2p.teachers.registry import TeachersConfig
@@ -170,8 +179,8 @@ def doctor(argv: Argv) -> None:
 COMMANDS: dict[str, Callable[[Argv], None]] = {
     command.__name__: command
     for command in (
-        *(train, evaluate, label, labels, teachers, envs, serve, play, compare, sweep),
-        doctor,
+        *(train, evaluate, label, labels, teachers, envs, task, serve, play, compare),
+        *(sweep, doctor),
     )
 }
 

@@ -23,7 +23,7 @@ from pydantic import (
 
 from lvlm2p.student.learn.ask import parse_ask
 from lvlm2p.student.recipe import DEFAULT, options_for_recipes, recipe_names, recipe_values
-from lvlm2p.teachers.options import ANSWERING, BUDGET, STORED, TeacherOptions
+from lvlm2p.teachers.options import ANSWERING, BUDGET, MADE, STORED, TeacherOptions
 
 if TYPE_CHECKING:
     from lvlm2p.teachers import Teacher
@@ -35,6 +35,7 @@ the states that it has no label for. With the same it does not, and goes on as i
 UNSEEN = {
     *("recipe", "run_dir", "resume", "progress", "frames", "final_episodes", "checkpoint_every"),
     *("save_visited", "store", "yes", "device", *WHO_IS_ASKED),
+    *MADE,  # they are in the name of the environment
 }
 """Options that may differ when a run is resumed, because they change nothing that was learned.
 
@@ -61,7 +62,7 @@ class TrainConfig(TeacherOptions):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, validate_default=True)
 
     help_groups: ClassVar[dict[str, tuple[str, ...]]] = {
-        "task": ("env", "frames", "seed"),
+        "task": ("env", *MADE, "frames", "seed"),
         "teacher": ("teacher", *ANSWERING, "ask", "calibrate"),
         "budget": BUDGET,
         "store": STORED,

@@ -27,8 +27,10 @@ def own_registry() -> Iterator[None]:
     from lvlm2p.envs import registry, tasks
 
     tasks()
-    before = dict(registry._TASKS)
+    before, generic = dict(registry._TASKS), dict(registry._GENERIC)
     yield
+    registry._GENERIC.clear()
+    registry._GENERIC.update(generic)
     registry._TASKS.clear()
     registry._TASKS.update(before)
     registry._match.cache_clear()

@@ -58,7 +58,7 @@ def make_rendering(env_id: str, **kwargs: Any) -> gym.Env[Any, Any]:
     Raises:
         UserError: it can't be made with these arguments.
     """
-    if "rgb_array" in _render_modes(gym.spec(env_id)):
+    if "rgb_array" in _render_modes(gym.spec(env_id.rpartition(":")[2])):
         if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # else pygame says that it found none
         kwargs = {"render_mode": "rgb_array", **kwargs}
@@ -118,8 +118,8 @@ def _minigrid_task(env_id: str, env: gym.Env[Any, Any]) -> Task:
 
 def _snapshot_task(name: str, env_id: str, env: gym.Env[Any, Any]) -> Task:
     undrawn = Task(name, (env_id,), actions_of(env_id, env), "", observer=SnapshotObserver)
-    drawn = env.render_mode == "rgb_array"
-    drawn = drawn or SnapshotObserver(env, undrawn).space.kind == "image"
+    shows = SnapshotObserver(env, undrawn).space.kind == "image"
+    drawn = shows or env.render_mode == "rgb_array"
     table = table_of(env)
     success, meaning = _success(env, table)
     return Task(
@@ -142,11 +142,13 @@ def _snapshot_task(name: str, env_id: str, env: gym.Env[Any, Any]) -> Task:
 def _success(env: gym.Env[Any, Any], table: TransitionTable | None) -> tuple[Any, str]:
     """What is counted as a success, as a function and in words."""
     if table is not None and len(table.end_rewards) == 1:
-        return ended, "the episode ends by its rules, before time is up"
+        return ended, "an end of the episode by its rules, before time is up"
     threshold = None if env.spec is None else env.spec.reward_threshold
     if threshold is None:
         return positive_return, "a return above 0"
-    words = f"a return of at least {threshold:g}, the reward threshold of {env.spec and env.spec.id}"
+    words = (
+        f"a return of at least {threshold:g}, the reward threshold of {env.spec and env.spec.id}"
+    )
     return AtLeast(threshold), words
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from gymnasium.wrappers import OrderEnforcing, TimeLimit
 from minigrid.envs.fetch import FetchEnv
 from minigrid.envs.gotodoor import GoToDoorEnv
 from minigrid.envs.lavagap import LavaGapEnv
@@ -40,6 +41,16 @@ CHANGING = frozenset({3, 4, 5})
 """MiniGrid's pickup, drop and toggle."""
 
 AGENT_CELLS = tuple(bytes((AGENT, 0, direction)) for direction in range(4))
+
+
+def nobody_reads(env: gym.Env[Any, Any]) -> bool:
+    """Whether no wrapper in ``env`` looks at the observations of what it wraps. One of a user's
+    own may, and so does Gymnasium's passive checker."""
+    while isinstance(env, gym.Wrapper):
+        if type(env) not in (OrderEnforcing, TimeLimit, FullGrid):
+            return False
+        env = env.env
+    return True
 
 
 class KeptGrid:
@@ -115,7 +126,8 @@ class MiniGridObserver(KeptGrid):
         memory = bytearray(3 * base.width * base.height)
         self._env, self._task = env, task
         self._own = None if task.observe is observe_minigrid else task.observe
-        super().__init__(base, memory, partial=self._own is not None)
+        unread = self._own is None and nobody_reads(env)
+        super().__init__(base, memory, partial=not unread)
         self.space = ObservationSpace("grid", shape, np.dtype(np.uint8), has_agent=True)
         self.values: NDArray[Any] = np.frombuffer(memory, np.uint8).reshape(shape)
 
@@ -152,7 +164,8 @@ class FullGrid(gym.Wrapper[Any, Any, Any, Any]):
         super().__init__(env)
         base: Any = env.unwrapped
         self._shape = (base.width, base.height, 3)
-        self._kept = KeptGrid(base, bytearray(3 * base.width * base.height), partial)
+        memory = bytearray(3 * base.width * base.height)
+        self._kept = KeptGrid(base, memory, partial or not nobody_reads(env))
         inner = env.observation_space
         assert isinstance(inner, spaces.Dict)
         image = spaces.Box(0, 255, self._shape, np.uint8)

@@ -111,11 +111,21 @@ def play(
         RunError, CheckpointError: there is no student, or the GIF can't be written.
         TeacherError: the teacher can't advise on this environment.
     """
-    from lvlm2p.envs import task_for
-    from lvlm2p.student.playback.frame import draw_frames
+    from lvlm2p.envs.registry import told
     from lvlm2p.student.training.trained import load_student
 
     student = load_student(config.run)
+    student.env = config.named(student.env)
+    with told([student.env], config.rules):
+        return _played(student, config, teacher, approve)
+
+
+def _played(
+    student: Student, config: PlayConfig, teacher: Teacher | None, approve: Approve | None
+) -> PlayResult:
+    from lvlm2p.envs import task_for
+    from lvlm2p.student.playback.frame import draw_frames
+
     if teacher is not None and (why := teacher.supports(task_for(student.env))) is not None:
         raise TeacherNotReadyError(why)
     if teacher is not None and approve is not None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lvlm2p.envs import task_for
+from lvlm2p.envs.registry import told
 from lvlm2p.student.learn import a2c, ppo
 from lvlm2p.student.learn.collect import collect
 from lvlm2p.student.learn.schedule import kl_weight
@@ -68,6 +69,11 @@ def train(
         RunError, CheckpointError: the run's folder can't be used.
         TeacherError: the teacher can't advise on this environment, or could not answer.
     """
+    with told((config.env,), config.rules):
+        return _trained(config, teacher, approve)
+
+
+def _trained(config: TrainConfig, teacher: Teacher | None, approve: Approve | None) -> TrainResult:
     if "run_dir" not in config.model_fields_set:
         with run_dir_named(config) as named:
             return train(named, teacher, approve)

@@ -8,14 +8,14 @@ from typing import Any, ClassVar, Self
 from pydantic import Field, field_validator, model_validator
 
 from lvlm2p.teachers.errors import ConfigError, TeacherNotReadyError
-from lvlm2p.teachers.options import ANSWERING, BUDGET, STORED, TeacherOptions
+from lvlm2p.teachers.options import ANSWERING, BUDGET, MADE, STORED, TeacherOptions
 
 
 class EvaluateConfig(TeacherOptions):
     """Which teachers, on which environments, how thoroughly, and where the report goes."""
 
     help_groups: ClassVar[dict[str, tuple[str, ...]]] = {
-        "task": ("env", "states", "states_file", "episodes", "probes", "seed"),
+        "task": ("env", *MADE, "states", "states_file", "episodes", "probes", "seed"),
         "teacher": ("teacher", *ANSWERING),
         "budget": BUDGET,
         "store": STORED,

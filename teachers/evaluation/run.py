@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from lvlm2p.envs import Task, UserError, View, covered_ids, task_for
+from lvlm2p.envs.registry import told
 from lvlm2p.teachers.errors import ConfigError, Lvlm2pError, RunError, TeacherError
 from lvlm2p.teachers.evaluation import intervals
 from lvlm2p.teachers.evaluation.candidates import (
@@ -55,6 +56,13 @@ def evaluate(
         UserError: an unknown name, an unusable state set or output folder.
         TeacherError: not one teacher could be measured.
     """
+    with told(config.env, config.rules):
+        return _evaluated(config, load, progress, approve)
+
+
+def _evaluated(
+    config: EvaluateConfig, load: Load, progress: Progress | None, approve: Approve | None
+) -> Report:
     _check_out(config.out, config.overwrite)
     config.check_options()
     cases = _cases(config)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from lvlm2p.teachers.options import ANSWERING, BUDGET, STORED, TeacherOptions
+from lvlm2p.teachers.options import ANSWERING, BUDGET, MADE, STORED, TeacherOptions
 from lvlm2p.teachers.teacher import Counts
 
 
@@ -18,7 +18,9 @@ class LabelConfig(TeacherOptions):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     help_groups: ClassVar[dict[str, tuple[str, ...]]] = {
-        "states": ("env", "states", "policy", "all_states", "from_run", "from_file", "seed"),
+        "states": (
+            *("env", *MADE, "states", "policy", "all_states", "from_run", "from_file", "seed"),
+        ),
         "teacher": ("teacher", *ANSWERING),
         "budget": BUDGET,
         "store": STORED,
@@ -85,6 +87,10 @@ class LabelConfig(TeacherOptions):
             raise ValueError("give one of --env, --from-run and --from-file")
         if self.all_states and self.env is None:
             raise ValueError("--all-states goes with --env")
+        if (self.env_args or self.max_episode_steps) and self.env is None:
+            raise ValueError("--env-arg and --max-episode-steps go with --env")
+        if self.rules is not None and (self.env is None or self.engine != "local"):
+            raise ValueError("--rules goes with --env and --engine local")
         return self
 
 

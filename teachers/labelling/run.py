@@ -45,6 +45,13 @@ def label_states(
         from lvlm2p.teachers.labelling.ray_actors import label_on_ray
 
         return label_on_ray(config, approve)
+    from lvlm2p.envs.registry import told
+
+    with told([config.env] if config.env else [], config.rules):
+        return _labelled(config, approve, spare)
+
+
+def _labelled(config: LabelConfig, approve: Approve | None, spare: bool) -> Labelled:
     from lvlm2p.teachers.labelset.paths import writable_file
     from lvlm2p.teachers.labelset.replacement import check_replaceable
 

@@ -1,0 +1,351 @@
+"""Tasks of environments that nobody has described."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+from lvlm2p.envs import (
+    Episode,
+    UnknownNameError,
+    UserError,
+    VectorEnv,
+    View,
+    make_env,
+    task_for,
+    task_named,
+    view_of,
+)
+from lvlm2p.envs.generic.snapshot import check_snapshot, identity, join_snapshot, said_in
+from lvlm2p.envs.generic.table import solve, table_of
+from lvlm2p.envs.generic.wording import LONGEST_RULES, docstring_of
+from lvlm2p.envs.limits import LONGEST, Limited
+from lvlm2p.envs.registry import told
+
+PICTURE = np.arange(27, dtype=np.uint8).reshape(3, 3, 3)
+LAKE = "FrozenLake-v1?is_slippery=false"
+
+
+class Corridor(gym.Env[Any, Any]):
+    """Walk to the end of a corridor.
+
+    ## Description
+    There are `length` cells, see [the map](https://example.org).
+
+    ## Arguments
+    Not for players.
+
+    ## Rewards
+    -1 for every step.
+    """
+
+    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012
+    action_space = spaces.Discrete(2)
+
+    def __init__(self, length: int = 3, kind: str = "vector", render_mode: str | None = None):
+        self.length, self.render_mode, self.at = length, render_mode, 0
+        self.observation_space = {
+            "vector": spaces.Box(0, 9, (1,), np.float32),
+            "image": spaces.Box(0, 255, (8, 8, 1), np.uint8),
+            "mission": spaces.Dict(at=spaces.Discrete(9), mission=spaces.Text(20)),
+            "sequence": spaces.Sequence(spaces.Discrete(2)),
+        }[kind]
+        self.kind = kind
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.at = 0
+        return self._seen(), {}
+
+    def step(self, action: int) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self.at += 1 if action else 0
+        return self._seen(), -1.0, self.at >= self.length, False, {}
+
+    def render(self) -> Any:
+        return np.full((16, 16, 3), 10 * self.at, np.uint8)
+
+    def _seen(self) -> Any:
+        if self.kind == "image":
+            return np.full((8, 8, 1), self.at, np.uint8)
+        if self.kind == "mission":
+            return {"at": self.at, "mission": "walk on"}
+        return np.array([self.at], np.float32)
+
+
+class Blind(Corridor):
+    metadata = {"render_modes": []}  # noqa: RUF012
+
+
+@pytest.fixture(autouse=True)
+def corridors(own_registry: None) -> Iterator[None]:
+    gym.register("Corridor-v0", Corridor)
+    gym.register("Blind-v0", Blind)
+    yield
+    del gym.registry["Corridor-v0"], gym.registry["Blind-v0"]
+
+
+def test_picture_actions_and_rules_are_the_environments() -> None:
+    env = make_env("Corridor-v0", length=4)
+    env.reset(seed=0)
+    env.step(1)
+    view = view_of(env)
+    assert view.task.name == "Corridor-v0?length=4"
+    assert (view.image() == 10).all()
+    assert view.text == "The environment's observation is [1.0].\n"
+    assert view.task.action_names == ("action 0", "action 1")
+    rules = view.task.rules
+    assert "Walk to the end" in rules
+    assert "There are `length` cells, see the map." in rules
+    assert "-1 for every step" in rules
+    assert "Not for players" not in rules
+
+
+def test_the_key_is_the_picture_the_mission_and_what_is_observed() -> None:
+    def view(observation: Any, picture: Any, mission: str = "m") -> View:
+        return View(task_for("Corridor-v0"), join_snapshot(observation, picture), mission)
+
+    keys = {
+        view([1.0], PICTURE).key,
+        view([2.0], PICTURE).key,
+        view([1.0], PICTURE + 1).key,
+        view([1.0], None).key,
+        view([1.0], PICTURE, "n").key,
+    }
+    assert len(keys) == 5
+    assert view([1.0], PICTURE.copy()).key in keys
+
+
+def test_a_picture_may_be_written_as_another_file() -> None:
+    import io
+
+    from PIL import Image
+
+    state = join_snapshot(None, PICTURE)
+    file = io.BytesIO()
+    Image.fromarray(PICTURE).save(file, "PNG", compress_level=9)
+    other = identity(state) + b"\n" + file.getvalue()
+    check_snapshot(other)
+    task = task_for("Corridor-v0")
+    assert other != state
+    assert View(task, other, "m").key == View(task, state, "m").key
+
+
+def test_a_saved_view_is_read_again_and_a_forged_one_refused() -> None:
+    env = make_env("Corridor-v0")
+    env.reset(seed=0)
+    saved = view_of(env).to_json()
+    assert View.from_json(saved) == view_of(env)
+    env.step(1)
+    here, there = base64.b64decode(saved["state"]), view_of(env).state
+    for forged in (
+        identity(here) + b"\n" + there.partition(b"\n")[2],
+        identity(here) + b"\n" + b"no picture",
+        identity(here) + b"\n",
+        b"{}\n",
+        b"\xff\n",
+        b"",
+    ):
+        with pytest.raises(UserError, match=r"no snapshot|no picture"):
+            View.from_json({**saved, "state": base64.b64encode(forged).decode()})
+
+
+def test_a_large_picture_in_a_saved_view_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lvlm2p.envs import untrusted
+
+    state = join_snapshot(None, PICTURE)
+    check_snapshot(state)
+    monkeypatch.setattr(untrusted, "MAX_PIXELS", 8)
+    with pytest.raises(UserError, match="3 x 3 pixels: too many"):
+        check_snapshot(state)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Corridor-v0?length=100000",
+        "Corridor-v0?kind=../etc",
+        "no_such_module:Corridor-v0",
+        "Corridor-v0?length=[1]",
+        "Corridor-v0?kind=" + 200 * "x",
+    ],
+)
+def test_a_strangers_name_of_a_task_makes_no_odd_environment(name: str) -> None:
+    with pytest.raises(UnknownNameError):
+        task_named(name)
+
+
+def test_an_image_that_is_observed_is_the_picture_of_what_cant_be_drawn() -> None:
+    for env_id, expected in [("Blind-v0", 1), ("Corridor-v0", 10)]:
+        env = make_env(env_id, kind="image")
+        env.reset(seed=0)
+        env.step(1)
+        assert (view_of(env).image() == expected).all()
+        assert said_in(view_of(env).state)["observation"] is None
+
+
+def test_without_any_picture_a_state_is_what_is_observed() -> None:
+    env = make_env("Blind-v0")
+    env.reset(seed=0)
+    assert view_of(env).task.draw is None
+    assert view_of(env).state.endswith(b"\n")
+    with pytest.raises(UserError, match="no picture"):
+        view_of(env).image()
+
+
+def test_a_mission_is_read_and_is_no_part_of_the_observation() -> None:
+    env = VectorEnv("Corridor-v0", 1, 0, kind="mission")
+    assert env.reset().mission == ["walk on"]
+    [view] = env.views()
+    assert view.mission == "walk on"
+    assert said_in(view.state)["observation"] == {"at": 0}
+
+
+def test_what_cant_be_learned_from_is_one_sentence() -> None:
+    with pytest.raises(UserError, match="only discrete ones"):
+        task_for("Pendulum-v1")
+    with pytest.raises(UserError, match="neither numbers nor a picture"):
+        task_for("Corridor-v0?kind=sequence")
+    with pytest.raises(UserError, match="can't make 'Corridor-v0'"):
+        task_for("Corridor-v0?kind=nothing")
+
+
+@pytest.mark.parametrize(
+    ("env_id", "names"),
+    [
+        ("CartPole-v1", ("left", "right")),
+        ("FrozenLake-v1", ("left", "down", "right", "up")),
+        ("CliffWalking-v1", ("up", "right", "down", "left")),
+        ("Taxi-v4", ("south", "north", "east", "west", "pickup", "dropoff")),
+    ],
+)
+def test_the_table_of_actions_has_gymnasiums_order(env_id: str, names: tuple[str, ...]) -> None:
+    task = task_for(env_id)
+    assert task.action_names == names
+    base: Any = gym.make(env_id).unwrapped
+    base.reset(seed=0)
+    if "down" in names:  # moving down is a row further
+        nrow, ncol = (4, 4) if env_id.startswith("Frozen") else (4, 12)
+        start = 0 if env_id.startswith("Frozen") else ncol * (nrow - 2)
+        reached = [outcome[1] for outcome in base.P[start][names.index("down")]]
+        assert start + ncol in reached
+
+
+def test_a_docstring_is_not_told_without_end() -> None:
+    class Talkative:
+        __doc__ = "word " * 10_000
+
+    assert len(docstring_of(Talkative())) <= LONGEST_RULES + 4
+
+
+def test_the_shortest_way_over_the_ice() -> None:
+    env = make_env(LAKE)
+    env.reset(seed=0)
+    task = view_of(env).task
+    distances = []
+    over = False
+    while not over:
+        plan = task.plan(view_of(env))
+        distances.append(plan.distance)
+        index = task.action_named(sorted(plan.actions)[0]).index
+        _, reward, over, _, _ = env.step(index)
+    assert reward == 1
+    assert distances == [6, 5, 4, 3, 2, 1]
+    assert task.deterministic
+
+
+def test_the_way_along_the_cliff_has_thirteen_steps() -> None:
+    table = table_of(gym.make("CliffWalking-v1"))
+    assert table is not None
+    assert table.end_rewards == {-1}
+    found = solve(table)
+    assert found.steps[36] == 13
+    assert found.best[36] == {0}
+    assert all(found.best[state] == {1} for state in range(24, 35))
+
+
+def test_on_slippery_ice_the_best_action_is_the_safe_one() -> None:
+    """From the start the known optimal policy of FrozenLake 4x4 goes left, away from the holes."""
+    table = table_of(gym.make("FrozenLake-v1"))
+    assert table is not None
+    assert not table.deterministic
+    assert solve(table).best[0] == {0}
+    assert solve(table).best[14] == {1}
+
+
+def test_a_state_of_another_map_is_not_planned_on() -> None:
+    task = task_for(LAKE)
+    other = make_env("FrozenLake-v1?is_slippery=false&map_name=8x8")
+    other.reset(seed=0)
+    with pytest.raises(UserError, match="of another map"):
+        task.plan(View(task, view_of(other).state, ""))
+
+
+def test_toy_text_states_look_the_same_however_they_were_reached() -> None:
+    env = make_env(LAKE)
+    env.reset(seed=0)
+    start = view_of(env).key
+    env.step(0)  # against the wall
+    assert view_of(env).key == start
+
+
+@pytest.mark.parametrize(
+    ("env_id", "episode", "success"),
+    [
+        ("CartPole-v1", Episode(475, 475, False, True), True),
+        ("CartPole-v1", Episode(474, 474, True, False), False),
+        ("CliffWalking-v1", Episode(-13, 13, True, False), True),
+        ("CliffWalking-v1", Episode(-1000, 1000, False, True), False),
+        ("Taxi-v4", Episode(5, 16, True, False), True),
+        ("FrozenLake-v1", Episode(0, 7, True, False), False),
+        ("FrozenLake-v1", Episode(1, 7, True, False), True),
+        ("Corridor-v0", Episode(-3, 3, True, False), False),
+    ],
+)
+def test_success(env_id: str, episode: Episode, success: bool) -> None:
+    assert task_for(env_id).success(episode) is success
+
+
+def test_reports_say_what_a_success_is() -> None:
+    words = {env_id: task_for(env_id).success_words for env_id in ("CartPole-v1", "Taxi-v4", LAKE)}
+    assert words["CartPole-v1"] == "a return of at least 475, the reward threshold of CartPole-v1"
+    assert words["Taxi-v4"] == "an end of the episode by its rules, before time is up"
+    assert task_for("Corridor-v0").success_words == "a return above 0"
+    assert task_named("fetch").success_words == "a return above 0"
+
+
+def test_an_episode_without_a_time_limit_is_cut_off_and_that_is_said_once() -> None:
+    assert Limited("CartPole-v1").env == "CartPole-v1"
+    assert Limited("MiniGrid-LavaGapS5-v0").env == "MiniGrid-LavaGapS5-v0"
+    assert Limited("Corridor-v0?max_episode_steps=5").env == "Corridor-v0?max_episode_steps=5"
+    endless = Limited("Corridor-v0")
+    assert endless.env == f"Corridor-v0?max_episode_steps={LONGEST}"
+    endless.note(LONGEST - 1)
+    endless.note(LONGEST, terminated=True)
+    assert endless.warning(2) is None
+    endless.note(LONGEST)
+    said = endless.warning(3)
+    assert said is not None
+    assert "1 of 3 episodes of Corridor-v0" in said
+    assert "--max-episode-steps" in said
+    assert endless.warning(3) is None
+
+
+def test_rules_of_ones_own_are_told_meanwhile() -> None:
+    own = task_for("Corridor-v0").rules
+    with told(["Corridor-v0"], "Go right."):
+        assert task_for("Corridor-v0").rules == "Go right."
+        env = make_env("Corridor-v0")
+        env.reset(seed=0)
+        saved = json.loads(json.dumps(view_of(env).to_json()))
+        assert View.from_json(saved).task.rules == "Go right."
+    assert task_for("Corridor-v0").rules == own
+    with told(["MiniGrid-LavaGapS5-v0"], "Go."):
+        assert task_named("lava-gap").rules == "Go."
+    assert task_named("lava-gap").rules != "Go."

@@ -1,8 +1,10 @@
 """The public names of :mod:`lvlm2p.envs`, each with the module that holds it."""
 
+from .episode import Episode as Episode
 from .errors import Lvlm2pError as Lvlm2pError
 from .errors import UnknownNameError as UnknownNameError
 from .errors import UserError as UserError
+from .generic.observer import SnapshotObserver as SnapshotObserver
 from .make import make_env as make_env
 from .make import view_of as view_of
 from .observers import GridObserver as GridObserver
@@ -22,7 +24,6 @@ from .symmetry import canonical as canonical
 from .symmetry import mirror as mirror
 from .task import DRAWING_VERSION as DRAWING_VERSION
 from .task import Action as Action
-from .task import Episode as Episode
 from .task import ImageStyle as ImageStyle
 from .task import Observer as Observer
 from .task import Plan as Plan

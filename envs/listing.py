@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from lvlm2p.envs.generic.checked import CHECKED
 from lvlm2p.envs.registry import covered_ids, task_for, tasks
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
 
 class EnvsConfig(BaseModel, extra="forbid"):
@@ -48,11 +49,13 @@ class EnvListing:
 
     def as_json(self) -> dict[str, Any]:
         """Plain data."""
-        return {"tasks": [asdict(row) for row in self.rows]}
+        return {"tasks": [asdict(row) for row in self.rows], "others": list(CHECKED)}
 
-    def summary(self) -> Table:
+    def summary(self) -> Group:
         """A table; below each other the ids, so that they can be copied."""
+        from rich.console import Group
         from rich.table import Table
+        from rich.text import Text
 
         table = Table(box=None)
         for heading in ("task", "planner", "environments"):
@@ -60,4 +63,8 @@ class EnvListing:
         for row in self.rows:
             planner = "exact" if row.planner else "none"
             table.add_row(row.task, planner, "\n".join(row.envs) or "none is registered")
-        return table
+        others = (
+            "Any other Gymnasium id with discrete actions works as well (lvlm2p task --env ID "
+            f"shows how); among those that are tested: {', '.join(CHECKED)}."
+        )
+        return Group(table, Text(), Text(others))

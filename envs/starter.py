@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from lvlm2p.envs.errors import UserError
+from lvlm2p.envs.options import EnvironmentOptions
 
 if TYPE_CHECKING:
     from lvlm2p.envs.task import Task, View
@@ -45,16 +46,11 @@ task = register_task(
 '''
 
 
-class TaskConfig(BaseModel):
+class TaskConfig(EnvironmentOptions):
     """Options of ``lvlm2p task``."""
-
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     env: str
     """Any Gymnasium id with discrete actions."""
-
-    env_args: dict[str, Any] = {}
-    """Arguments of the environment; on the command line --env-arg key=value, repeated."""
 
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Of the episode whose first state is shown."""
@@ -71,11 +67,9 @@ class TaskConfig(BaseModel):
         Raises:
             UserError: the environment can't be made, or a file not be written.
         """
-        from lvlm2p.envs.arguments import typed, with_arguments
         from lvlm2p.envs.make import make_env, view_of
 
-        name = with_arguments(self.env, typed(self.env_args))
-        env = make_env(name)
+        env = make_env(self.env)
         env.reset(seed=self.seed)
         view = view_of(env)
         env.close()
@@ -83,8 +77,8 @@ class TaskConfig(BaseModel):
         if picture is not None:
             _write(picture, view.png(), "wb")
         if self.write is not None:
-            _write(self.write, starter(view.task, name, self.write).encode(), "xb")
-        return TaskShown(name, view, picture, self.write)
+            _write(self.write, starter(view.task, self.env, self.write).encode(), "xb")
+        return TaskShown(self.env, view, picture, self.write)
 
 
 def starter(task: Task, env: str, file: Path) -> str:
@@ -164,4 +158,3 @@ class TaskShown:
             name = self.env.rpartition(":")[2]
             lines.append(f"\n{self.starter}: improve it, then say --env {self.starter.stem}:{name}")
         return "\n".join(lines)
-

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from lvlm2p.envs.deprecated import accept_old_keywords
+from lvlm2p.envs.episode import Episode, positive_return
 from lvlm2p.envs.errors import UnknownNameError, UserError
 from lvlm2p.envs.planning import Planning
 from lvlm2p.envs.saved import parts_of_view
@@ -61,25 +62,6 @@ class ImageStyle:
     """Pixels a cell."""
     margins: bool = False
     """Row numbers at the left and column numbers on top, in margins one cell wide."""
-
-
-@dataclass(frozen=True)
-class Episode:
-    """An episode that has ended."""
-
-    total_return: float
-    """Undiscounted sum of rewards."""
-    length: int
-    """Steps."""
-    terminated: bool
-    """It ended by its own rules."""
-    truncated: bool
-    """It was cut off."""
-
-
-def positive_return(episode: Episode) -> bool:
-    """What is a success unless a task says otherwise."""
-    return episode.total_return > 0
 
 
 PLAIN = ImageStyle()

@@ -21,9 +21,10 @@ from pydantic import (
     model_validator,
 )
 
+from lvlm2p.envs.options import MADE
 from lvlm2p.student.learn.ask import parse_ask
 from lvlm2p.student.recipe import DEFAULT, options_for_recipes, recipe_names, recipe_values
-from lvlm2p.teachers.options import ANSWERING, BUDGET, MADE, STORED, TeacherOptions
+from lvlm2p.teachers.options import ANSWERING, BUDGET, STORED, TeacherOptions
 
 if TYPE_CHECKING:
     from lvlm2p.teachers import Teacher

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import ConfigDict, Field, PrivateAttr, model_validator
 
+from lvlm2p.envs.options import EnvironmentOptions
 from lvlm2p.teachers.models.elicit.registry import elicitation_names
 
 if TYPE_CHECKING:
@@ -18,31 +19,21 @@ else:
     Elicit = Literal[elicitation_names()]  # so that --help lists them
 
 
-MADE = ("env_args", "max_episode_steps")
 ANSWERING = ("rules", "teacher_args", "elicit", "prompt", "shots", "symmetry", "retry_failures")
 STORED = ("store", "labels", "offline", "on_miss")
 BUDGET = ("budget_usd", "budget_calls", "yes")
 """The options below, as the groups of ``--help`` list them."""
 
 
-class TeacherOptions(BaseModel):
+class TeacherOptions(EnvironmentOptions):
     """Options of ``train``, ``evaluate`` and ``label`` about the teacher and its answers."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
-    env_args: dict[str, Any] = {}
-    """Arguments of the environment (of gymnasium.make), such as is_slippery=false; on the command
-    line --env-arg key=value, repeated. A run keeps them in the environment's name:
-    FrozenLake-v1?is_slippery=false."""
-
-    max_episode_steps: int | None = Field(default=None, ge=1)
-    """Steps after which an episode is cut off; None: the environment's own limit, and in an
-    evaluation of one that has none 1,000."""
-
     rules: str | None = Field(default=None, min_length=1)
     """What a teacher is told of the game, in place of the task's own rules."""
 
-    teacher_args: dict[str, Any] = {}
+    teacher_args: dict[str, Any] = {}  # noqa: RUF012 (pydantic copies it)
     """The teacher's own options; on the command line -T key=value, repeated."""
 
     elicit: Elicit | None = None
@@ -84,31 +75,6 @@ class TeacherOptions(BaseModel):
     """Ask the teacher, whatever it costs, without a question about it first."""
 
     _shared_ledger: Path | None = PrivateAttr(default=None)
-
-    @model_validator(mode="after")
-    def _arguments_into_the_name(self) -> Self:
-        env: str | list[str] | None = getattr(self, "env", None)
-        if env and (self.env_args or self.max_episode_steps):
-            named = [self.named(one) for one in ([env] if isinstance(env, str) else env)]
-            self.__dict__["env"] = named[0] if isinstance(env, str) else named
-            self.__dict__ |= {"env_args": {}, "max_episode_steps": None}
-        return self
-
-    def named(self, env: str) -> str:
-        """``env`` with the arguments that were given, which it must take.
-
-        Raises:
-            teachers.errors.UserError: it does not.
-        """
-        from lvlm2p.envs import task_for
-        from lvlm2p.envs.arguments import TIME_LIMIT, typed, with_arguments
-
-        given = typed(self.env_args)
-        if self.max_episode_steps is not None:
-            given[TIME_LIMIT] = self.max_episode_steps
-        name = with_arguments(env, given)
-        task_for(name)
-        return name
 
     @model_validator(mode="after")
     def _nobody_has_options(self) -> Self:

@@ -31,7 +31,7 @@ HELPERS = {"teachers.progress", "teachers.files", "teachers.statistics", "teache
 # What a teacher may know of environments: never how to act in them.
 VIEWED = {"Task", "View", "canonical", "task_named"}
 VIEWED |= {"NextStep", "Option", "Planning", "Verb"}
-BELOW_ALL = {"envs.errors", "envs.extras", "envs.untrusted"}  # about no environment
+BELOW_ALL = {"envs.errors", "envs.extras", "envs.options", "envs.untrusted"}  # of no environment
 HEAVY = ("torch", "litellm", "transformers", "ray", "gymnasium", "minigrid", "matplotlib")
 
 

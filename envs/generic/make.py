@@ -11,6 +11,7 @@ from gymnasium.envs.registration import load_env_creator
 from minigrid.minigrid_env import MiniGridEnv
 
 from lvlm2p.envs.arguments import TIME_LIMIT, split_arguments, with_arguments
+from lvlm2p.envs.episode import Episode, positive_return
 from lvlm2p.envs.errors import UserError
 from lvlm2p.envs.generic.observer import SnapshotObserver
 from lvlm2p.envs.generic.snapshot import (
@@ -25,7 +26,7 @@ from lvlm2p.envs.minigrid.describe import describe_minigrid
 from lvlm2p.envs.minigrid.draw import draw_minigrid
 from lvlm2p.envs.minigrid.state import decode_state, observe_minigrid
 from lvlm2p.envs.minigrid.tasks import SEEN
-from lvlm2p.envs.task import Episode, Task, positive_return
+from lvlm2p.envs.task import Task
 
 if TYPE_CHECKING:
     from gymnasium.envs.registration import EnvSpec

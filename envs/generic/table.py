@@ -30,7 +30,7 @@ EQUAL = 1e-7
 """Values this near are equal; that of a state is off by at most CONVERGED / (1 - DISCOUNT)."""
 
 
-class Outcome(NamedTuple):
+class Transition(NamedTuple):
     """What an action can lead to."""
 
     state: int
@@ -47,7 +47,7 @@ class TransitionTable:
 
     states: int
     actions: int
-    outcomes: tuple[Outcome, ...]
+    transitions: tuple[Transition, ...]
     starts: tuple[int, ...]
     """In which an episode may begin."""
     digest: str
@@ -56,23 +56,23 @@ class TransitionTable:
     @property
     def deterministic(self) -> bool:
         """Every action has one outcome, and every episode begins in the same state."""
-        sure = all(outcome.probability == 1 for outcome in self.outcomes)
+        sure = all(one.probability == 1 for one in self.transitions)
         return sure and len(self.starts) == 1
 
     @property
     def end_rewards(self) -> set[float]:
         """The rewards with which an episode can end by its rules."""
-        after: dict[int, list[Outcome]] = {}
-        for outcome in self.outcomes:
-            after.setdefault(outcome.state, []).append(outcome)
+        after: dict[int, list[Transition]] = {}
+        for one in self.transitions:
+            after.setdefault(one.state, []).append(one)
         todo, seen, rewards = list(self.starts), set(self.starts), set()
         while todo:
-            for outcome in after[todo.pop()]:
-                if outcome.ends:
-                    rewards.add(outcome.reward)
-                elif outcome.following not in seen:
-                    seen.add(outcome.following)
-                    todo.append(outcome.following)
+            for one in after[todo.pop()]:
+                if one.ends:
+                    rewards.add(one.reward)
+                elif one.following not in seen:
+                    seen.add(one.following)
+                    todo.append(one.following)
         return rewards
 
 
@@ -86,8 +86,8 @@ def table_of(env: gym.Env[Any, Any]) -> TransitionTable | None:
         return None
     states, actions = int(seen.n), int(done.n)
     try:
-        outcomes = tuple(
-            Outcome(s, a, float(p), int(following), float(reward), bool(ends))
+        transitions = tuple(
+            Transition(s, a, float(p), int(following), float(reward), bool(ends))
             for s in range(states)
             for a in range(actions)
             for p, following, reward, ends in table[s][a]
@@ -98,8 +98,8 @@ def table_of(env: gym.Env[Any, Any]) -> TransitionTable | None:
     chances = getattr(base, "initial_state_distrib", None)
     chances = np.ones(states) if chances is None else np.asarray(chances)
     starts = tuple(int(s) for s in np.flatnonzero(chances))
-    digest = hashlib.sha256(repr((outcomes, starts)).encode()).hexdigest()[:16]
-    return TransitionTable(states, actions, outcomes, starts, digest)
+    digest = hashlib.sha256(repr((transitions, starts)).encode()).hexdigest()[:16]
+    return TransitionTable(states, actions, transitions, starts, digest)
 
 
 class Solution(NamedTuple):
@@ -115,7 +115,7 @@ class Solution(NamedTuple):
 def solve(table: TransitionTable) -> Solution:
     """The optimal actions of every state, by value iteration."""
     state, action, probability, following, reward, ends = map(
-        np.array, zip(*table.outcomes, strict=True)
+        np.array, zip(*table.transitions, strict=True)
     )
     cell, size = state * table.actions + action, table.states * table.actions
     values: NDArray[np.float64] = np.zeros(table.states)
@@ -136,12 +136,12 @@ def _steps(table: TransitionTable, best: Sequence[frozenset[int]]) -> tuple[int 
     highest = max(table.end_rewards, default=None)
     before: dict[int, list[int]] = {}
     steps: dict[int, int] = {}
-    for outcome in table.outcomes:
-        if outcome.action in best[outcome.state]:
-            if outcome.ends and outcome.reward == highest:
-                steps[outcome.state] = 1
-            elif not outcome.ends:
-                before.setdefault(outcome.following, []).append(outcome.state)
+    for one in table.transitions:
+        if one.action in best[one.state]:
+            if one.ends and one.reward == highest:
+                steps[one.state] = 1
+            elif not one.ends:
+                before.setdefault(one.following, []).append(one.state)
     wave = list(steps)
     for state in wave:
         for earlier in before.get(state, []):

@@ -7,8 +7,9 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from lvlm2p.envs.options import MADE
 from lvlm2p.teachers.errors import ConfigError, TeacherNotReadyError
-from lvlm2p.teachers.options import ANSWERING, BUDGET, MADE, STORED, TeacherOptions
+from lvlm2p.teachers.options import ANSWERING, BUDGET, STORED, TeacherOptions
 
 
 class EvaluateConfig(TeacherOptions):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lvlm2p.envs import Task, UserError, View, covered_ids, task_for
+from lvlm2p.envs import Task, View, task_for
 from lvlm2p.envs.registry import told
 from lvlm2p.teachers.errors import ConfigError, Lvlm2pError, RunError, TeacherError
 from lvlm2p.teachers.evaluation import intervals
@@ -27,7 +27,7 @@ from lvlm2p.teachers.evaluation.measures import same_choice, total_variation
 from lvlm2p.teachers.evaluation.measuring import EvalSpec, Measured, Progress, measure
 from lvlm2p.teachers.evaluation.report.report import Report
 from lvlm2p.teachers.evaluation.results import Agreement, Evaluation, Results, Unusable
-from lvlm2p.teachers.evaluation.states import Case, draw_states, load_states
+from lvlm2p.teachers.evaluation.states import Case, draw_states, first_environment, load_states
 from lvlm2p.teachers.expert import ExpertTeacher, RandomTeacher
 from lvlm2p.teachers.label import Answer, Label, tool_version
 from lvlm2p.teachers.progress import Bar, asking, say
@@ -202,7 +202,7 @@ def evaluate_teacher(
     Raises:
         UserError: an unknown environment, or a task that the teacher can't advise on.
     """
-    env_id = task if isinstance(task, str) else _first_environment(task)
+    env_id = task if isinstance(task, str) else first_environment(task)
     if isinstance(states, int):
         cases = draw_states(env_id, states, seed)
     else:
@@ -290,13 +290,3 @@ def _agreement(
     moved = intervals.mean(total_variation(p, q))
     assert same and moved
     return Agreement(teachers=teachers, env=env_id, same=same, moved=moved)
-
-
-def _first_environment(task: Task) -> str:
-    mine = [env_id for env_id in covered_ids() if task_for(env_id) is task]
-    if not mine:
-        raise UserError(
-            f"no registered environment belongs to task {task.name!r}: register one, or give "
-            "evaluate_teacher the id of an environment."
-        )
-    return mine[0]

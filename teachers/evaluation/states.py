@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lvlm2p.envs import Plan, UserError, View, sample_states, task_for
+from lvlm2p.envs import Plan, Task, UserError, View, covered_ids, sample_states, task_for
 from lvlm2p.envs.untrusted import MalformedDataError, parse_json, read_text, shorten
 from lvlm2p.teachers.errors import LabelFileError
 from lvlm2p.teachers.evaluation.measures import Bools
@@ -117,3 +117,18 @@ def _parse(line: str, where: str) -> tuple[str, Case]:
 
 def _said(error: Exception) -> str:
     return shorten(" ".join(f"{type(error).__name__}: {error}".split()))
+
+
+def first_environment(task: Task) -> str:
+    """The first registered environment of a task, in order of name.
+
+    Raises:
+        UserError: there is none.
+    """
+    mine = [env_id for env_id in covered_ids() if task_for(env_id) is task]
+    if not mine:
+        raise UserError(
+            f"no registered environment belongs to task {task.name!r}: register one, or give "
+            "evaluate_teacher the id of an environment."
+        )
+    return mine[0]

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from lvlm2p.teachers.options import ANSWERING, BUDGET, MADE, STORED, TeacherOptions
+from lvlm2p.envs.options import MADE
+from lvlm2p.teachers.options import ANSWERING, BUDGET, STORED, TeacherOptions
 from lvlm2p.teachers.teacher import Counts
 
 

@@ -5,6 +5,7 @@ from .errors import Lvlm2pError as Lvlm2pError
 from .errors import UnknownNameError as UnknownNameError
 from .errors import UserError as UserError
 from .generic.observer import SnapshotObserver as SnapshotObserver
+from .generic.snapshot import observation_in as observation_in
 from .make import make_env as make_env
 from .make import view_of as view_of
 from .observers import GridObserver as GridObserver

@@ -134,7 +134,10 @@ def _match(env_id: str) -> Task | None:
 @contextmanager
 def told(envs: Iterable[str], rules: str | None) -> Iterator[None]:
     """Meanwhile the tasks of these environments have ``rules``; with None, their own."""
-    names = {task_for(env).name for env in envs} if rules is not None else set()
+    if rules is None:
+        yield
+        return
+    names = {task_for(env).name for env in envs}
     homes = {name: _TASKS if name in _TASKS else _GENERIC for name in names}
     own = {name: homes[name][name] for name in names}
     for name, task in own.items():

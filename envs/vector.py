@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 import numpy as np
 
+from lvlm2p.envs.episode import Episode
 from lvlm2p.envs.errors import UserError, check_reward
 from lvlm2p.envs.make import make_env
 from lvlm2p.envs.registry import task_for
 from lvlm2p.envs.stepping import stepper_for
-from lvlm2p.envs.task import Episode, View
+from lvlm2p.envs.task import View
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -47,7 +47,14 @@ def evaluate(argv: Argv) -> None:
     from lvlm2p.teachers.spending import approval
 
     load = partial(config.load_teacher, budget=config.new_budget())
-    report = run(config, load, approve=approval(config, ["fewer --states, --episodes, --probes"]))
+    cheaper = ["fewer --states, --episodes, --probes"]
+    student = (config.reference or "").removeprefix("student:")
+    reference = None
+    if student and student != config.reference:
+        from lvlm2p.student.reference import student_reference
+
+        reference = student_reference(student)
+    report = run(config, load, approve=approval(config, cheaper), reference=reference)
     if report.out is not None:
         write_report(report, report.out)
     show(report.as_json(), summarise(report.results), json)

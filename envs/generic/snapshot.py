@@ -70,6 +70,16 @@ def said_in(state: bytes) -> dict[str, Any]:
     return said
 
 
+def observation_in(view: View) -> Any:
+    """What the environment observed, as JSON values, for a planner of one's own; None where it is
+    the picture.
+
+    Raises:
+        UserError: the view is not one of a :class:`~lvlm2p.envs.SnapshotObserver`.
+    """
+    return said_in(view.state)["observation"]
+
+
 def check_snapshot(state: bytes) -> None:
     """Whether these bytes, which may be anyone's, are a state.
 

@@ -16,7 +16,7 @@ class EvaluateConfig(TeacherOptions):
     """Which teachers, on which environments, how thoroughly, and where the report goes."""
 
     help_groups: ClassVar[dict[str, tuple[str, ...]]] = {
-        "task": ("env", *MADE, "states", "states_file", "episodes", "probes", "seed"),
+        "task": ("env", *MADE, "states", "states_file", "reference", "episodes", "probes", "seed"),
         "teacher": ("teacher", *ANSWERING),
         "budget": BUDGET,
         "store": STORED,
@@ -39,6 +39,9 @@ class EvaluateConfig(TeacherOptions):
     probes: int = Field(default=50, ge=0)
     """States that are asked again with a blank picture, turned or mirrored, and word for word, to
     see what the answer depends on. 0: none."""
+    reference: str | None = None
+    """Whose choices top-1 and mass are measured against, in place of the planner's: student:RUN (a
+    run's folder) or a label set (labels.parquet), whose states are then the ones asked about."""
     seed: int = 0
     """Decides the states, the episodes and the draws."""
     out: Path | None = None
@@ -98,6 +101,12 @@ class EvaluateConfig(TeacherOptions):
                 owner = max(owners, key=len)
                 owned[owner, key.removeprefix(f"{owner}.")] = value
         return owned
+
+    @model_validator(mode="after")
+    def _states_of_one_source(self) -> Self:
+        if self.reference is not None and self.states_file is not None:
+            raise ValueError("--reference brings its own states: leave out --states-file")
+        return self
 
     @field_validator("teacher", "env")
     @classmethod

@@ -230,6 +230,8 @@ class Results(_ReportPart):
     baselines: tuple[Evaluation, ...]
     agreement: tuple[Agreement, ...] = Field(default=())
     unusable: tuple[Unusable, ...] = Field(default=())
+    notes: tuple[str, ...] = Field(default=())
+    """What the numbers of an environment mean, and which are left out; a sentence each."""
 
     def is_baseline(self, row: Evaluation) -> bool:
         """Whether ``row`` is a baseline, or a teacher that answers exactly as one does."""

@@ -25,6 +25,7 @@ from lvlm2p.teachers.evaluation.config import EvaluateConfig
 from lvlm2p.teachers.evaluation.forecast import forecast
 from lvlm2p.teachers.evaluation.measures import same_choice, total_variation
 from lvlm2p.teachers.evaluation.measuring import EvalSpec, Measured, Progress, measure
+from lvlm2p.teachers.evaluation.reference import Reference, label_set_reference, notes, referred
 from lvlm2p.teachers.evaluation.report.report import Report
 from lvlm2p.teachers.evaluation.results import Agreement, Evaluation, Results, Unusable
 from lvlm2p.teachers.evaluation.states import Case, draw_states, first_environment, load_states
@@ -40,6 +41,7 @@ def evaluate(
     load: Load,
     progress: Progress | None = None,
     approve: Approve | None = None,
+    reference: Reference | None = None,
 ) -> Report:
     """Measure every teacher of ``config``; nothing is written.
 
@@ -51,21 +53,27 @@ def evaluate(
         load: makes a teacher by name; ``config.load_teacher`` is one.
         progress: told how far it is; None: a bar on stderr.
         approve: raises, before anybody is asked, where it would cost too much.
+        reference: gives the states of each environment with the right choices, where
+            ``config.reference`` names a student.
 
     Raises:
         UserError: an unknown name, an unusable state set or output folder.
         TeacherError: not one teacher could be measured.
     """
     with told(config.env, config.rules):
-        return _evaluated(config, load, progress, approve)
+        return _evaluated(config, load, progress, approve, reference)
 
 
 def _evaluated(
-    config: EvaluateConfig, load: Load, progress: Progress | None, approve: Approve | None
+    config: EvaluateConfig,
+    load: Load,
+    progress: Progress | None,
+    approve: Approve | None,
+    reference: Reference | None,
 ) -> Report:
     _check_out(config.out, config.overwrite)
     config.check_options()
-    cases = _cases(config)
+    cases = _cases(config, reference)
     candidates = load_candidates(config.teacher, load, again=config.probes > 0)
     try:
         tasks = {env: states[0].view.task for env, states in cases.items()}
@@ -115,6 +123,7 @@ def _results(
         baselines=tuple(baselines),
         agreement=tuple(_agreements(config.env, config.teacher, found)),
         unusable=unusable,
+        notes=tuple(notes(config.env, config.reference)),
     )
 
 
@@ -234,9 +243,12 @@ def _check_out(out: Path | None, overwrite: bool) -> None:
         )
 
 
-def _cases(config: EvaluateConfig) -> dict[str, list[Case]]:
+def _cases(config: EvaluateConfig, reference: Reference | None) -> dict[str, list[Case]]:
     for env_id in config.env:
         task_for(env_id)
+    if config.reference is not None:
+        given = reference or label_set_reference(config.reference)
+        return {env: referred(given, env, config.states, config.seed) for env in config.env}
     if config.states_file is not None:
         sets = load_states(config.states_file, config.env)
         return {env_id: cases[: config.states] for env_id, cases in sets.items()}
@@ -254,7 +266,7 @@ def _check_support(teachers: Sequence[Teacher], cases: dict[str, list[Case]]) ->
 def _baselines(spec: EvalSpec) -> tuple[Evaluation | None, Evaluation]:
     """The planner (None where there is none) and the uniform baseline."""
     uniform = measure(RandomTeacher(), None, spec, baseline=True).evaluation
-    if spec.cases[0].plan is None:
+    if spec.task.planner is None:
         return None, uniform
     expert = ExpertTeacher(ExpertTeacher.Options(confidence=1.0))
     return measure(expert, None, spec, uniform, baseline=True).evaluation, uniform

@@ -28,10 +28,14 @@ class Case:
     """One state with what the planner knows of it."""
 
     view: View
+    reference: Plan | None = None
+    """What somebody else would do, in place of what the planner knows."""
 
     @cached_property
     def plan(self) -> Plan | None:
-        """None where the task has no planner."""
+        """None where the task has no planner and there is no reference."""
+        if self.reference is not None:
+            return self.reference
         return None if self.view.task.planner is None else self.view.task.plan(self.view)
 
     @property

@@ -55,14 +55,15 @@ def test_arguments_are_checked_by_name_and_type() -> None:
     check_arguments(lake, {"success_rate": 1, "max_episode_steps": 5})
     with pytest.raises(UnknownNameError, match="did you mean 'is_slippery'"):
         check_arguments(lake, {"is_slipery": False})
-    for wrong, said in [
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"is_slippery": 1}, "is_slippery is true or false"),
         ({"map_name": 8}, "map_name is text"),
         ({"success_rate": "much"}, "success_rate is a number"),
         ({"max_episode_steps": 0}, "above 0"),
         ({"max_episode_steps": True}, "above 0"),
         ({"render_mode": "human"}, "not for you"),
-    ]:
+    ]
+    for wrong, said in cases:
         with pytest.raises(UserError, match=said):
             check_arguments(lake, wrong)
 

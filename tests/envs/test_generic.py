@@ -51,12 +51,13 @@ class Corridor(gym.Env[Any, Any]):
 
     def __init__(self, length: int = 3, kind: str = "vector", render_mode: str | None = None):
         self.length, self.render_mode, self.at = length, render_mode, 0
-        self.observation_space = {
+        seen: dict[str, spaces.Space[Any]] = {
             "vector": spaces.Box(0, 9, (1,), np.float32),
             "image": spaces.Box(0, 255, (8, 8, 1), np.uint8),
             "mission": spaces.Dict(at=spaces.Discrete(9), mission=spaces.Text(20)),
             "sequence": spaces.Sequence(spaces.Discrete(2)),
-        }[kind]
+        }
+        self.observation_space = seen[kind]
         self.kind = kind
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
@@ -85,8 +86,10 @@ class Blind(Corridor):
 
 @pytest.fixture(autouse=True)
 def corridors(own_registry: None) -> Iterator[None]:
-    gym.register("Corridor-v0", Corridor)
-    gym.register("Blind-v0", Blind)
+    corridor: Any = Corridor
+    blind: Any = Blind
+    gym.register("Corridor-v0", corridor)
+    gym.register("Blind-v0", blind)
     yield
     del gym.registry["Corridor-v0"], gym.registry["Blind-v0"]
 

@@ -23,6 +23,7 @@ class Shaper(gym.Wrapper[Any, Any, Any, Any]):
 
     def step(self, action: Any) -> Any:
         observation, reward, *rest = self.env.step(action)
+        reward = float(reward)
         self.seen.append(observation)
         bonus = 0.001 * int((observation["image"][..., 0] == 2).sum())
         return observation, reward / 2 + bonus, *rest

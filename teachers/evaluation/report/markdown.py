@@ -31,6 +31,8 @@ def _lines(results: Results) -> Iterator[str]:
         yield f"**{_plain(row.teacher)} on {row.env}: {row.verdict.level}.** {row.verdict.text}"
         yield from (f"- {finding.text}" for finding in row.findings)
         yield ""
+    yield from (f"- {_plain(note)}" for note in results.notes)
+    yield ""
     for lost in results.unusable:
         yield f"**{_plain(lost.teacher)} on {lost.env}: not measured.** {_plain(lost.why)}"
         yield ""

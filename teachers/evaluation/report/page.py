@@ -64,6 +64,7 @@ def page(report: Report) -> str:
         plots={key: _marked(plots, Markup) for key, plots in _plots(results.results).items()},
         agreement=results.agreement,
         unusable=results.unusable,
+        notes=results.notes,
         style=Markup(style),
         script=Markup(script),
         script_digest=Markup(_digest(script)),

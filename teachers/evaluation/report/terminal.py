@@ -31,6 +31,7 @@ def summarise(results: Results) -> RenderableType:
         for one in lost:
             head = Text(f"{one.teacher}: not measured. ", style="bold")
             parts.append(head.append(visible(one.why) + "\n", style="not bold"))
+    parts += [Text(visible(note)) for note in results.notes]
     parts.append(Text("In brackets: 95% interval. Dimmed: baselines.", style="dim"))
     return Group(*parts)
 

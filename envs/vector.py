@@ -17,6 +17,7 @@ import numpy as np
 from lvlm2p.envs.episode import Episode
 from lvlm2p.envs.errors import UserError, check_reward
 from lvlm2p.envs.make import make_env
+from lvlm2p.envs.observers import ObservedEnv
 from lvlm2p.envs.registry import task_for
 from lvlm2p.envs.stepping import stepper_for
 from lvlm2p.envs.task import View
@@ -90,6 +91,8 @@ class VectorEnv:
         self.env_id, self.seed, self.n = env_id, seed, n
         self.task = task_for(env_id)
         made = [make_env(env_id, **kwargs) for _ in range(n)]
+        if isinstance(made[0], ObservedEnv):
+            self.task = made[0].task  # with ``kwargs`` it may be another
         self.n_actions = _count_actions(env_id, made[0])
         self._steppers = [stepper_for(env, self.task) for env in made]
         self._observers = [stepper.observer for stepper in self._steppers]

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from itertools import combinations
 from pathlib import Path
-
-import numpy as np
 
 from lvlm2p.envs import Task, View, task_for
 from lvlm2p.envs.registry import told
 from lvlm2p.teachers.errors import ConfigError, Lvlm2pError, RunError, TeacherError
-from lvlm2p.teachers.evaluation import intervals
+from lvlm2p.teachers.evaluation.agreement import agreements
 from lvlm2p.teachers.evaluation.candidates import (
     Candidate,
     Load,
@@ -23,14 +20,13 @@ from lvlm2p.teachers.evaluation.candidates import (
 )
 from lvlm2p.teachers.evaluation.config import EvaluateConfig
 from lvlm2p.teachers.evaluation.forecast import forecast
-from lvlm2p.teachers.evaluation.measures import same_choice, total_variation
 from lvlm2p.teachers.evaluation.measuring import EvalSpec, Measured, Progress, measure
 from lvlm2p.teachers.evaluation.reference import Reference, label_set_reference, notes, referred
 from lvlm2p.teachers.evaluation.report.report import Report
-from lvlm2p.teachers.evaluation.results import Agreement, Evaluation, Results, Unusable
+from lvlm2p.teachers.evaluation.results import Evaluation, Results, Unusable
 from lvlm2p.teachers.evaluation.states import Case, draw_states, first_environment, load_states
 from lvlm2p.teachers.expert import ExpertTeacher, RandomTeacher
-from lvlm2p.teachers.label import Answer, Label, tool_version
+from lvlm2p.teachers.label import tool_version
 from lvlm2p.teachers.progress import Bar, asking, say
 from lvlm2p.teachers.spending import Approve, Expense
 from lvlm2p.teachers.teacher import CostEstimate, Counts, Teacher
@@ -121,7 +117,7 @@ def _results(
         seed=config.seed,
         results=tuple(measured.evaluation for measured in found.values()),
         baselines=tuple(baselines),
-        agreement=tuple(_agreements(config.env, config.teacher, found)),
+        agreement=tuple(agreements(config.env, config.teacher, found)),
         unusable=unusable,
         notes=tuple(notes(config.env, config.reference)),
     )
@@ -270,35 +266,3 @@ def _baselines(spec: EvalSpec) -> tuple[Evaluation | None, Evaluation]:
         return None, uniform
     expert = ExpertTeacher(ExpertTeacher.Options(confidence=1.0))
     return measure(expert, None, spec, uniform, baseline=True).evaluation, uniform
-
-
-def _agreements(
-    env_ids: Sequence[str], teachers: Sequence[str], found: dict[tuple[str, str], Measured]
-) -> list[Agreement]:
-    rows = []
-    for env_id in env_ids:
-        for one, other in combinations(teachers, 2):
-            pair = found.get((env_id, one)), found.get((env_id, other))
-            if pair[0] is None or pair[1] is None:
-                continue
-            agreement = _agreement((one, other), env_id, pair[0].answers, pair[1].answers)
-            if agreement is not None:
-                rows.append(agreement)
-    return rows
-
-
-def _agreement(
-    teachers: tuple[str, str], env_id: str, one: Sequence[Answer], other: Sequence[Answer]
-) -> Agreement | None:
-    pairs = [
-        (list(a.probabilities.values()), list(b.probabilities.values()))
-        for a, b in zip(one, other, strict=True)
-        if isinstance(a, Label) and isinstance(b, Label)
-    ]
-    if not pairs:
-        return None
-    p, q = (np.array(side) for side in zip(*pairs, strict=True))
-    same = intervals.proportion(same_choice(p, q))
-    moved = intervals.mean(total_variation(p, q))
-    assert same and moved
-    return Agreement(teachers=teachers, env=env_id, same=same, moved=moved)

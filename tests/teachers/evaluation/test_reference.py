@@ -27,7 +27,14 @@ def evaluated(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
 
 
 def test_the_likeliest_actions_are_the_reference() -> None:
-    label = Label.model_construct(probabilities={"a": 0.4, "b": 0.4, "c": 0.2})
+    label = Label(
+        task="t",
+        teacher="t",
+        fingerprint="f",
+        model="m",
+        probabilities={"a": 0.4, "b": 0.4, "c": 0.2},
+        elicitation="exact",
+    )
     assert likeliest(label) == {"a", "b"}
 
 

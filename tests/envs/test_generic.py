@@ -352,3 +352,22 @@ def test_rules_of_ones_own_are_told_meanwhile() -> None:
     with told(["MiniGrid-LavaGapS5-v0"], "Go."):
         assert task_named("lava-gap").rules == "Go."
     assert task_named("lava-gap").rules != "Go."
+
+
+def test_the_pages_scripted_teacher_keeps_the_pole_up() -> None:
+    import re
+    from pathlib import Path
+
+    text = (Path(__file__).parents[2] / "docs" / "environments.md").read_text(encoding="utf-8")
+    [code] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(compile(code, "docs/environments.md", "exec"), {})  # noqa: S102  (our own documentation)
+    env = make_env("CartPole-v1")
+    env.reset(seed=0)
+    task = task_for("CartPole-v1")
+    assert task.name == "poles"
+    total, over = 0.0, False
+    while not over:
+        [best] = task.plan(view_of(env)).actions
+        _, reward, terminated, truncated, _ = env.step(task.action_named(best).index)
+        total, over = total + float(reward), terminated or truncated
+    assert total == 500

@@ -105,8 +105,9 @@ def test_every_command_of_a_page_is_one(
 def test_every_figure_names_the_command_that_made_it(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for name in FIGURE.findall(text):
-        after = text[text.index(name) :][:1500]
-        assert re.search(r"`[^`]*\b(?:lvlm2p|python|make) [^`]+`", after), f"{name}: made how?"
+        at = text.index(name)
+        near = text[max(0, at - 2000) : at + 1500]
+        assert re.search(r"`[^`]*\b(?:lvlm2p|python|make) [^`]+`", near), f"{name}: made how?"
 
 
 SMALL = {"--frames": "128", "--states": "5", "--episodes": "1"}

@@ -70,7 +70,8 @@ def try_out(wheel: Path, name: str, folder: Path) -> None:
     venv.create(folder / "venv", with_pip=True)
     binaries = folder / "venv" / "bin"
     pins = ROOT / "constraints.txt"
-    call(binaries / "python", "-m", "pip", "install", "-q", "-c", pins, f"{wheel}[train,local]")
+    pip = (binaries / "python", "-m", "pip", "install", "-q", "--no-compile", "-c", pins)
+    call(*pip, f"{wheel}[train,local]")
     said = call(binaries / "lvlm2p", "--version", cwd=folder).strip()
     if said != f"lvlm2p {name}":
         sys.exit(f"release: the wheel says {said!r}, pyproject.toml {name!r}")

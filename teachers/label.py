@@ -13,7 +13,14 @@ from functools import cache
 from importlib import metadata
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from lvlm2p.envs import Task, View
 from lvlm2p.teachers.errors import AnswerError
@@ -128,6 +135,16 @@ class Label(_Answer):
     """The scene as the teacher described it, before it chose (fields of ``prompts.Analysis``)."""
     outside: float | None = None
     """``logprobs``: probability of anything but the allowed letters, before renormalising."""
+    weight: float = Field(default=1.0, ge=0, le=1)
+    """What the label counts for in the distillation loss beside others; 0: nothing."""
+
+    @model_serializer(mode="wrap")
+    def _without_the_usual_weight(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A label of weight 1 is written as it was before there were weights."""
+        data: dict[str, Any] = plain(self)
+        if data.get("weight") == 1.0:
+            del data["weight"]
+        return data
 
     @property
     def action(self) -> str:

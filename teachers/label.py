@@ -30,6 +30,7 @@ FailureKind = Literal[
     "refusal",  # the model declined, or a content filter did
     "truncated",  # the answer hit the token limit
     "empty",  # an answer without text
+    "disagreement",  # the members of an ensemble differ by more than was allowed
     "timeout",
     "rate_limited",
     "unavailable",  # 5xx, connection refused or reset, after all retries
@@ -38,7 +39,7 @@ FailureKind = Literal[
     "missing",  # not asked: offline, and not in the store
 ]
 
-LASTING: frozenset[str] = frozenset({"invalid", "refusal", "truncated", "empty"})
+LASTING: frozenset[str] = frozenset({"invalid", "refusal", "truncated", "empty", "disagreement"})
 """Failures that were paid for and would come again: not asked twice unless the user says so."""
 
 NOT_ASKED: frozenset[str] = frozenset({"budget", "missing"})

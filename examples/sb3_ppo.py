@@ -21,7 +21,6 @@ class Taught(BaseCallback):
         self.ahead, self.seen = Prefetcher(teacher), dict[str, Any]()
 
     def look(self, observations: Any) -> None:
-        """Have new states asked about, in a thread, while PPO goes on stepping."""
         views = [view_of(env) for env in self.training_env.envs]  # type: ignore[attr-defined]
         self.seen |= zip(self.ahead.submit(views), observations, strict=True)
 

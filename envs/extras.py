@@ -18,6 +18,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "hosted": ("litellm", "aiohttp", "tiktoken"),
     "ray": ("ray",),
     "vllm": ("vllm",),
+    "export": ("onnx", "onnxscript"),
 }
 """Extra -> the packages, by their import names, that its commands can't do without."""
 

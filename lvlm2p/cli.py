@@ -114,7 +114,7 @@ def task(argv: Argv) -> None:
 
 def teachers(argv: Argv) -> None:
     """Who can teach: models, what they can elicit, prices, and what is missing."""
-    from lvlm2p.teachers.registry import TeachersConfig
+    from lvlm2p.teachers.listing import TeachersConfig
 
     config, json = parse("teachers", TeachersConfig, argv, teachers.__doc__)
     result = config.run()
@@ -131,7 +131,7 @@ def serve(argv: Argv) -> None:
 
 
 def play(argv: Argv) -> None:
-    """Watch a student: an animated GIF of its episodes."""
+    """Watch a student: an animated GIF of its episodes, or a window (--render human)."""
     from lvlm2p.student import PlayConfig
 
     config, json = parse("play", PlayConfig, argv, play.__doc__)
@@ -141,7 +141,19 @@ def play(argv: Argv) -> None:
     teacher = None if config.teacher == "none" else config.load_teacher(config.teacher)
     result = run(config, teacher, approval(config, ["fewer --episodes"]))
     show(result.as_json(), result.summary(), json)
-    end(teacher.counts.trouble(str(result.out)) if teacher is not None else None)
+    written = str(result.out or "nothing")
+    end(teacher.counts.trouble(written) if teacher is not None else None)
+
+
+def export(argv: Argv) -> None:
+    """Write a trained student as ONNX, TorchScript or a torch.export program."""
+    from lvlm2p.student.export.config import StudentExportConfig
+
+    config, json = parse("export", StudentExportConfig, argv, export.__doc__)
+    from lvlm2p.student import export_student as run
+
+    result = run(config)
+    show(result.as_json(), result.summary(), json)
 
 
 def compare(argv: Argv) -> None:
@@ -186,7 +198,7 @@ def doctor(argv: Argv) -> None:
 COMMANDS: dict[str, Callable[[Argv], None]] = {
     command.__name__: command
     for command in (
-        *(train, evaluate, label, labels, teachers, envs, task, serve, play, compare),
+        *(train, evaluate, label, labels, teachers, envs, task, serve, play, export, compare),
         *(sweep, doctor),
     )
 }

@@ -3,6 +3,8 @@
 from .comparison.compare import compare as compare
 from .comparison.config import CompareConfig as CompareConfig
 from .config import TrainConfig as TrainConfig
+from .export.config import StudentExportConfig as StudentExportConfig
+from .export.write import export_student as export_student
 from .playback.play import PlayConfig as PlayConfig
 from .playback.play import play as play
 from .sweep.config import SweepConfig as SweepConfig

@@ -21,13 +21,13 @@ from .label import Label as Label
 from .label import Turn as Turn
 from .label import Usage as Usage
 from .label import check_probabilities as check_probabilities
+from .listing import available as available
 from .plugin import Context as Context
 from .plugin import Journal as Journal
 from .plugin import Status as Status
 from .plugin import fingerprint_of as fingerprint_of
 from .plugin import reply_key as reply_key
 from .prefetch import Prefetcher as Prefetcher
-from .registry import available as available
 from .registry import load_teacher as load_teacher
 from .store.store import LabelStore as LabelStore
 from .store.store import default_store_path as default_store_path

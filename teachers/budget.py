@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import threading
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -151,6 +153,67 @@ class Budget:
             exact = f"{self.usd:,.2f}" if self.usd >= 0.01 or not self.usd else f"{self.usd:g}"
             return f"the budget of ${exact} is spent"
         return None
+
+
+class BudgetShare(Budget):
+    """A part of a budget, for one of several who spend it: what it spends counts in both."""
+
+    def __init__(self, whole: Budget, share: float, who: str) -> None:
+        """``share``: of the dollars and calls of ``whole``, 0 to 1. Where that has a ledger, the
+        part has one beside it, named after ``who`` spends it.
+
+        Raises:
+            RunError: the ledger can't be read.
+        """
+        ledger = whole._ledger
+        if ledger is not None:
+            name = re.sub(r"[^A-Za-z0-9._-]+", "-", who)
+            ledger = ledger.with_name(f"{ledger.stem}-{name}{ledger.suffix}")
+        super().__init__(
+            usd=None if whole.usd is None else whole.usd * share,
+            calls=None if whole.calls is None else math.floor(whole.calls * share + 1e-9),
+            ledger=ledger,
+        )
+        self.who = who
+        self._whole = whole
+
+    def refusal(self) -> str | None:
+        """See :class:`Budget`: of the part, then of the whole."""
+        why = super().refusal()
+        if why is None and (why := self._whole.refusal()) is not None:
+            super().release()
+        return why
+
+    @property
+    def calls_left(self) -> int | None:
+        """What is left of the part, and of the whole."""
+        left = [n for n in (super().calls_left, self._whole.calls_left) if n is not None]
+        return min(left, default=None)
+
+    @property
+    def spent(self) -> str | None:
+        """Of the part, or else of the whole."""
+        return super().spent or self._whole.spent
+
+    def charge(self, cost_usd: float | None) -> None:
+        """Count it in both."""
+        super().charge(cost_usd)
+        self._whole.charge(cost_usd)
+
+    def release(self) -> None:
+        """Give it back to both."""
+        super().release()
+        self._whole.release()
+
+    def keep(self, calls: int | None = None) -> None:
+        """Count in both how many more calls have led to stored answers."""
+        before = self._kept
+        super().keep(calls)
+        self._whole.keep(self._kept - before)
+
+    def _why_spent(self) -> str | None:
+        why = super()._why_spent()
+        return None if why is None else f"the share of {self.who}: {why}"
 
 
 def read_ledger(ledger: Path) -> Spent:

@@ -13,7 +13,14 @@ from functools import cache
 from importlib import metadata
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from lvlm2p.envs import Task, View
 from lvlm2p.teachers.errors import AnswerError
@@ -23,6 +30,7 @@ FailureKind = Literal[
     "refusal",  # the model declined, or a content filter did
     "truncated",  # the answer hit the token limit
     "empty",  # an answer without text
+    "disagreement",  # the members of an ensemble differ by more than was allowed
     "timeout",
     "rate_limited",
     "unavailable",  # 5xx, connection refused or reset, after all retries
@@ -31,7 +39,7 @@ FailureKind = Literal[
     "missing",  # not asked: offline, and not in the store
 ]
 
-LASTING: frozenset[str] = frozenset({"invalid", "refusal", "truncated", "empty"})
+LASTING: frozenset[str] = frozenset({"invalid", "refusal", "truncated", "empty", "disagreement"})
 """Failures that were paid for and would come again: not asked twice unless the user says so."""
 
 NOT_ASKED: frozenset[str] = frozenset({"budget", "missing"})
@@ -128,6 +136,16 @@ class Label(_Answer):
     """The scene as the teacher described it, before it chose (fields of ``prompts.Analysis``)."""
     outside: float | None = None
     """``logprobs``: probability of anything but the allowed letters, before renormalising."""
+    weight: float = Field(default=1.0, ge=0, le=1)
+    """What the label counts for in the distillation loss beside others; 0: nothing."""
+
+    @model_serializer(mode="wrap")
+    def _without_the_usual_weight(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A label of weight 1 is written as it was before there were weights."""
+        data: dict[str, Any] = plain(self)
+        if data.get("weight") == 1.0:
+            del data["weight"]
+        return data
 
     @property
     def action(self) -> str:

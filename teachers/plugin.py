@@ -12,6 +12,10 @@ A teacher class, ours or a third party's, offers::
         @classmethod
         def status(cls, name: str) -> Status: ...      # a row of `lvlm2p teachers`; optional
 
+        @classmethod
+        def members_in(cls, name: str) -> tuple[str, ...]: ...   # only if it is made of others:
+                                                       # -T MEMBER.key=value is then a member's
+
 and is registered in ``teachers/registry.py`` or in the entry-point group ``lvlm2p.teachers``.
 ``build`` must not need a key, a server or a heavy import: offline, nobody is ever asked.
 """
@@ -21,7 +25,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lvlm2p.teachers.errors import ConfigError
@@ -61,19 +65,31 @@ class Context:
         sample: which sample of the teacher's answers this run wants. 0 is the usual one; another
             number asks afresh, for measuring how consistent a teacher is.
         loader: what :meth:`load` calls, with a name and its ``options``; None: it can't be called.
+        member_options: the options that were given for members, by member.
     """
 
     journal: Journal | None = None
     budget: Budget | None = None
     sample: int = 0
     loader: Callable[..., Teacher] | None = None
+    member_options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
-    def load(self, name: str, options: Mapping[str, object] | None = None) -> Teacher:
+    def load(
+        self,
+        name: str,
+        options: Mapping[str, object] | None = None,
+        budget: Budget | None = None,
+    ) -> Teacher:
         """Another teacher for the one that is being built to ask, e.g. a member of an ensemble.
 
-        It has the same store, budget, sample and way of going offline, and its answers are stored
-        under its own fingerprint. Whoever loads it enters its fingerprint into the own one, and
-        closes it.
+        It has the same store, sample and way of going offline, and its answers are stored under
+        its own fingerprint. Whoever loads it enters its fingerprint into the own one, and closes
+        it.
+
+        Args:
+            name: as on the command line.
+            options: its own; those that the user gave for this member go before them.
+            budget: another than the common one, such as a part of it.
 
         Raises:
             UserError: as :func:`lvlm2p.teachers.load_teacher`.
@@ -84,7 +100,9 @@ class Context:
                 f"the teacher {name!r} is to be loaded by a teacher that load_teacher did not "
                 "build: give its Context a loader, such as load_teacher itself"
             )
-        return self.loader(name, options=options)
+        given = {**(options or {}), **self.member_options.get(name, {})}
+        own = {} if budget is None else {"budget": budget}
+        return self.loader(name, options=given, **own)
 
 
 @dataclass(frozen=True)

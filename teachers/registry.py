@@ -13,7 +13,6 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Literal
@@ -33,8 +32,6 @@ from lvlm2p.teachers.numerals import numbers_in_digits
 from lvlm2p.teachers.plugin import Context, Status
 
 if TYPE_CHECKING:
-    from rich.console import Group
-
     from lvlm2p.teachers.budget import Budget
     from lvlm2p.teachers.store.store import LabelStore
     from lvlm2p.teachers.teacher import Teacher
@@ -53,12 +50,16 @@ BUILTIN: dict[str, tuple[str, str]] = {
     "qwen-vl-local": ("lvlm2p.teachers.models.hosted.teacher", "ChatTeacher"),
     "qwen-vl-hf": ("lvlm2p.teachers.models.local.teacher", "TransformersTeacher"),
     "litellm": ("lvlm2p.teachers.models.hosted.teacher", "ChatTeacher"),
+    "ensemble": ("lvlm2p.teachers.composed.ensemble", "EnsembleTeacher"),
+    "cascade": ("lvlm2p.teachers.composed.cascade", "CascadeTeacher"),
 }
 """Name -> (module, class)."""
 
 TAKES_MORE: dict[str, str] = {
     "litellm": "a model: litellm:<provider/model>, e.g. litellm:xai/grok",
     "plans": "a table of plans: plans:original, plans:good or plans:FILE.yaml",
+    "ensemble": "members: ensemble:gemini,claude",
+    "cascade": "members, the cheapest first: cascade:tiny-vl,gemini",
 }
 """Names that are written ``name:something``, and what that is, in a sentence."""
 
@@ -100,7 +101,8 @@ def load_teacher(
     teacher_class = _find(name)
     if offline and store is None:
         raise ConfigError("offline answers come from a label store alone: give one with --store")
-    checked = _options(name, teacher_class, options or {})
+    own, members = _split_options(name, teacher_class, options or {})
+    checked = _options(name, teacher_class, own)
     asking: dict[str, Any] = {
         "offline": offline,
         "on_miss": on_miss,
@@ -109,8 +111,10 @@ def load_teacher(
         "budget": budget,
     }
     loader = partial(load_teacher, store=store, **asking)
-    teacher = _build(teacher_class, name, checked, Context(store, budget, sample, loader))
-    if store is not None:
+    teacher = _build(
+        teacher_class, name, checked, Context(store, budget, sample, loader, member_options=members)
+    )
+    if store is not None and not teacher.composed:
         from lvlm2p.teachers.wrappers.stored import StoredTeacher
 
         teacher = StoredTeacher(teacher, store, **asking)
@@ -139,48 +143,13 @@ def _build(teacher_class: Any, name: str, options: BaseModel, context: Context) 
     return teacher
 
 
-def available() -> list[Status]:
-    """Every teacher there is, ready or not; nothing heavy is imported."""
-    rows = [_status(name) for name in BUILTIN]
-    return rows + [_status(name) for name in sorted(_third_parties()) if name not in BUILTIN]
+def known_names() -> list[str]:
+    """The teachers that ship here, then those of third parties."""
+    return [*BUILTIN, *(name for name in sorted(_third_parties()) if name not in BUILTIN)]
 
 
-class TeachersConfig(BaseModel, extra="forbid"):
-    """Who can teach."""
-
-    def run(self) -> Listing:
-        """Look."""
-        return Listing(available())
-
-
-class Listing:
-    """What `lvlm2p teachers` shows."""
-
-    def __init__(self, rows: list[Status]) -> None:
-        self.rows = rows
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return {"teachers": [asdict(row) for row in self.rows]}
-
-    def summary(self) -> Group:
-        """A table, and below it what each teacher lacks or says of itself."""
-        from rich.console import Group
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(box=None)
-        for heading in ("teacher", "model", "elicits", "$/1,000 labels", "ready"):
-            table.add_column(heading, overflow="fold", no_wrap=heading in ("teacher", "ready"))
-        for row in self.rows:
-            price = "unknown" if row.usd_per_1000 is None else f"{row.usd_per_1000:,.2f}"
-            ready = "yes" if row.ready else "no"
-            table.add_row(row.name, row.model, " ".join(row.elicitations), price, ready)
-        notes = [Text(f"{row.name}: {row.note}") for row in self.rows if row.note]
-        return Group(table, Text(), *notes)
-
-
-def _status(name: str) -> Status:
+def status_of(name: str) -> Status:
+    """What the teacher ``name`` says of itself, or why it can't be loaded."""
     try:
         teacher_class = _find(f"{name}:..." if name in TAKES_MORE else name)
     except Lvlm2pError as error:
@@ -238,7 +207,50 @@ def check_keys(name: str, given: Iterable[str]) -> None:
         ConfigError: it has not; the sentence names the nearest that it has.
         UnknownNameError, TeacherNotReadyError: see :func:`load_teacher`.
     """
-    _check_keys(name, getattr(_find(name), "Options", NoOptions), given)
+    found = _find(name)
+    own, members = _split_options(name, found, dict.fromkeys(given))
+    _check_keys(name, getattr(found, "Options", NoOptions), own)
+    for member, keys in members.items():
+        check_keys(member, keys)
+
+
+def members_of(name: str) -> tuple[str, ...]:
+    """The teachers that ``name`` is made of, by their names; none where it is a single one, or
+    can't be used."""
+    try:
+        return _members(name, _find(name))
+    except Lvlm2pError:
+        return ()
+
+
+def options_of_members(name: str, given: Mapping[str, object]) -> dict[str, dict[str, object]]:
+    """What each member of ``name`` gets of the options ``given``.
+
+    Raises:
+        UserError: see :func:`load_teacher`.
+    """
+    return _split_options(name, _find(name), given)[1]
+
+
+def _members(name: str, teacher_class: Any) -> tuple[str, ...]:
+    found = getattr(teacher_class, "members_in", None)
+    return () if found is None else tuple(found(name))
+
+
+def _split_options(
+    name: str, teacher_class: Any, given: Mapping[str, object]
+) -> tuple[dict[str, object], dict[str, dict[str, object]]]:
+    """The teacher's own options, and those of each member."""
+    from lvlm2p.teachers.composed.members import split_options
+
+    members = _members(name, teacher_class)
+    known = {member: _fields(_find(member)) for member in members}
+    return split_options(given, _fields(teacher_class), members, lambda one, key: key in known[one])
+
+
+def _fields(teacher_class: Any) -> set[str]:
+    model: type[BaseModel] = getattr(teacher_class, "Options", NoOptions)
+    return set(model.model_fields)
 
 
 def _check_keys(name: str, model: type[BaseModel], given: Iterable[str]) -> None:

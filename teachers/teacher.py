@@ -180,6 +180,8 @@ class Teacher(ABC):
     instant: bool = False
     """Whether answers are computed here, at once and for free: they are stored a batch at a time,
     and nobody need wait for another process to compute them."""
+    composed: bool = False
+    """Whether answers are made of other teachers', which are stored: they are not stored again."""
 
     @property
     @abstractmethod

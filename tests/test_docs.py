@@ -11,7 +11,18 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md"), *(ROOT / "teachers").rglob("README.md")]
-OURS = ("envs", "prompts", "teachers", "student", "lvlm2p", "tests", "tools", "benchmarks", "docs")
+OURS = (
+    "envs",
+    "prompts",
+    "teachers",
+    "student",
+    "lvlm2p",
+    "tests",
+    "tools",
+    "benchmarks",
+    "docs",
+    "examples",
+)
 FILE = re.compile(rf"(?<![\w/.-])(?:{'|'.join(OURS)})/[\w/-]*(?:\.\w+)?")
 
 

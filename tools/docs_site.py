@@ -32,7 +32,7 @@ NAV: dict[str, tuple[str, ...]] = {
         "scaling.md",
     ),
     "Students": ("training.md",),
-    "Extending": ("environments.md", "writing-a-teacher.md", "tasks.md"),
+    "Extending": ("environments.md", "writing-a-teacher.md", "tasks.md", "other-loops.md"),
     "Results": ("performance.md", "results.md", "doorkey.md"),
     "Reference": (
         "reference/command-line.md",

@@ -58,8 +58,8 @@ class LabelBuffer:
         wants_entropy: whether :meth:`rows` must be told how sure the student is.
         states: columns with one row for each settled state: ``observation`` and ``mission`` (a
             policy's inputs; with memory sequences are kept instead), ``targets`` (rows, actions),
-            ``labelled``: whether there is a target, ``why`` there is none, and ``again``: whether
-            to ask once more.
+            ``weight``: of the target, 0 where there is none, ``why`` there is none, and ``again``:
+            whether to ask once more.
         recounted: states without an answer that are in the teacher's counts twice, since it was
             given them once more.
         spent: which budget is spent, in words, since the first state that was not asked about.
@@ -74,7 +74,7 @@ class LabelBuffer:
         self.states = Columns(
             **({} if self._sequences is not None else encoder.empty()),
             targets=torch.empty((0, actions)),
-            labelled=torch.empty(0, dtype=torch.bool),
+            weight=torch.empty(0),
             why=torch.empty(0, dtype=torch.uint8),
             again=torch.empty(0, dtype=torch.bool),
         )
@@ -161,7 +161,8 @@ class LabelBuffer:
         before, again = self.states["why"], self.states["again"]
         self.recounted += int((again[rows] & (before[rows] == NOT_ASKED)).sum())
         before[rows], again[rows] = why, False
-        self.states["labelled"][rows] = why == HAS_LABEL
+        weights = [answer.weight if isinstance(answer, Label) else 0.0 for answer in answers]
+        self.states["weight"][rows] = torch.tensor(weights)
         self.states["targets"][rows] = self._targets(answers)
         self._inbox.clear()
         for answer in answers:
@@ -181,7 +182,7 @@ class LabelBuffer:
             self.states.append(
                 **({} if self._sequences is not None else inputs),
                 targets=torch.zeros(len(new), self.states["targets"].shape[1]),
-                labelled=torch.zeros(len(new), dtype=torch.bool),
+                weight=torch.zeros(len(new)),
                 why=torch.full((len(new),), NOT_ASKED, dtype=torch.uint8),
                 again=torch.zeros(len(new), dtype=torch.bool),
             )
@@ -203,13 +204,14 @@ class LabelBuffer:
     # ---------------------------------------------------------------- for the loss
 
     def lookup(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Targets (..., actions) and whether there is one (...,), for what :meth:`rows` gave."""
-        targets, labelled = self.states["targets"], self.states["labelled"]
+        """Targets (..., actions) and their weight (...,), for what :meth:`rows` gave."""
+        targets, weight = self.states["targets"], self.states["weight"]
         if not len(self.states):
-            return targets.new_zeros(*rows.shape, targets.shape[1]).to(rows.device), rows != rows
+            none = targets.new_zeros(*rows.shape, targets.shape[1]).to(rows.device)
+            return none, torch.zeros_like(rows, dtype=weight.dtype)
         known = rows.clamp(min=0).cpu()
-        known_labelled = labelled[known].to(rows.device) & (rows != UNASKED)
-        return targets[known].to(rows.device), known_labelled
+        known_weight = weight[known].to(rows.device) * (rows != UNASKED)
+        return targets[known].to(rows.device), known_weight
 
     def keep(self, rollout: Rollout) -> None:
         """Keep a rollout for :meth:`replay`, where the student has memory."""
@@ -232,8 +234,11 @@ class LabelBuffer:
     def fingerprint(self) -> str:
         """A digest of which states were asked about, in which order, and what is distilled."""
         tensors = self.tensors()
-        parts = (tensors[name].numpy().tobytes() for name in ("keys", "labelled", "targets"))
-        return hashlib.sha256(b"".join(parts)).hexdigest()
+        weight = tensors["weight"]
+        parts = [tensors["keys"], weight > 0, tensors["targets"]]
+        if weight.bool().any() and (weight[weight > 0] != 1).any():
+            parts.append(weight)
+        return hashlib.sha256(b"".join(part.numpy().tobytes() for part in parts)).hexdigest()
 
     # ---------------------------------------------------------------- checkpoints
 

@@ -60,18 +60,21 @@ def distillation_target(
 def distillation_loss(
     log_probs: Tensor,
     target: Tensor,
-    labelled: Tensor,
+    weight: Tensor,
     direction: Literal["forward", "reverse"] = "forward",
 ) -> Tensor:
-    """Mean KL divergence over the labelled states; 0 where none is labelled.
+    """Weighted KL divergence, summed and divided by the number of labelled states, so that a label
+    of less weight has less say beside the rewards, too; 0 where none is labelled.
 
     ``forward``: KL(target‖student). ``reverse``: KL(student‖target), the target mixed with 1% of
     the uniform distribution, because it is infinite wherever the target is 0. ``target``: (B, A),
-    ``labelled``: (B,) bool; rows without a label count for nothing, whatever they contain.
+    ``weight``: (B,), ``Label.weight``; rows without a label have 0 and count for nothing, whatever
+    they contain.
     """
     if direction == "forward":
         divergence = (torch.xlogy(target, target) - target * log_probs).sum(-1)
     else:
         smooth = 0.99 * target + 0.01 / target.shape[-1]
         divergence = (log_probs.exp() * (log_probs - smooth.log())).sum(-1)
-    return divergence.where(labelled, 0.0).sum() / labelled.sum().clamp(min=1)
+    labelled = weight > 0
+    return (divergence.where(labelled, 0.0) * weight).sum() / labelled.sum().clamp(min=1)

@@ -63,7 +63,7 @@ def replay(
     for batch in labels.replay(batches, config.batch_size, generator):
         logits = policy.logits(batch.inputs, batch.state, batch.episode_start)
         kl = distillation_loss(
-            logits.log_softmax(-1), batch.targets, batch.labelled, config.kl_direction
+            logits.log_softmax(-1), batch.targets, batch.weight, config.kl_direction
         )
         gradient_step(kl_weight * kl, policy, optimizer, config.max_grad_norm)
         means.add("distill/replayed_kl", kl)

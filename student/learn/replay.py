@@ -21,28 +21,27 @@ class Replayed(NamedTuple):
     state: Tensor
     episode_start: Tensor
     targets: Tensor
-    labelled: Tensor
+    weight: Tensor
 
 
 def replay_states(
     states: Columns, encoder: Encoder, batches: int, size: int, generator: torch.Generator
 ) -> Iterator[Replayed]:
     """Labelled states in any order, (size, ...): for a student without memory."""
-    known = states["labelled"].nonzero().squeeze(1)
+    known = states["weight"].nonzero().squeeze(1)
     if not len(known):
         return
     for rows in known[torch.randint(len(known), (batches, size), generator=generator)]:
         inputs = encoder.stored(states["observation"][rows], states["mission"][rows])
-        every = torch.ones_like(inputs.mission, dtype=torch.bool)
-        targets = states["targets"][rows].to(every.device)
-        no_state = targets.new_empty((0, 2, 0))
-        yield Replayed(inputs, no_state, torch.zeros_like(every), targets, every)
+        start = torch.zeros_like(inputs.mission, dtype=torch.bool)
+        targets, weight = (states[name][rows].to(start.device) for name in ("targets", "weight"))
+        yield Replayed(inputs, targets.new_empty((0, 2, 0)), start, targets, weight)
 
 
 def replay_sequences(
     sequences: Mapping[str, Tensor],
     targets: Tensor,
-    labelled: Tensor,
+    weight: Tensor,
     encoder: Encoder,
     batches: int,
     size: int,
@@ -53,10 +52,10 @@ def replay_sequences(
     ``sequences``: columns of a :class:`~lvlm2p.student.learn.sequences.SequenceBuffer`, whose
     targets are (sequences, steps, actions).
     """
-    known = labelled.any(1).nonzero().squeeze(1)
+    known = (weight > 0).any(1).nonzero().squeeze(1)
     if not len(known):
         return
-    together = (batches, max(1, size // labelled.shape[1]))
+    together = (batches, max(1, size // weight.shape[1]))
     for chosen in known[torch.randint(len(known), together, generator=generator)]:
         observation, mission, start = (
             sequences[name][chosen].transpose(0, 1)
@@ -67,5 +66,5 @@ def replay_sequences(
             sequences["state"][chosen].to(encoder.device),
             start.to(encoder.device),
             targets[chosen].transpose(0, 1).to(encoder.device),
-            labelled[chosen].t().to(encoder.device),
+            weight[chosen].t().to(encoder.device),
         )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lvlm2p.envs import Observation
 
 Targets = tuple[Tensor, Tensor]
-"""What is distilled, (..., actions), and whether there is anything, (...,) bool."""
+"""What is distilled, (..., actions), and its weight, (...,): 0 where there is nothing."""
 
 
 class Position(NamedTuple):
@@ -41,7 +41,8 @@ class Minibatch(NamedTuple):
     returns: Tensor
     targets: Tensor
     """(..., actions): what is distilled; zeros where there is no label."""
-    labelled: Tensor
+    weight: Tensor
+    """(...,): of the label in the distillation loss; 0 where there is none."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class Rollout:
 
     def _minibatch(self, rows: Tensor, state: Tensor, targets: Targets | None) -> Minibatch:
         if targets is None:
-            targets = self.values.unsqueeze(1), torch.zeros_like(self.episode_start)
+            targets = self.values.unsqueeze(1), torch.zeros_like(self.values)
         frames = (self.actions, self.log_probs, self.advantages, self.returns, *targets)
         return Minibatch(
             self.inputs.take(rows),

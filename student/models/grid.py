@@ -44,7 +44,8 @@ _OBJECTS = (_BYTES & 15) << 5 | (_BYTES >> 4 & 7) << 2 | _BYTES >> 7
 _COLOURS = (_BYTES & 7) << 2
 _STATES = _BYTES & 3
 
-_AGENT = 10  # MiniGrid's number for the agent's own cell
+AGENT = 10
+"""MiniGrid's number for the agent's own cell."""
 
 
 def cell_kinds(symbols: NDArray[np.uint8]) -> NDArray[np.int16]:
@@ -58,17 +59,26 @@ def cell_kinds(symbols: NDArray[np.uint8]) -> NDArray[np.int16]:
     return numbers
 
 
+def cell_tables() -> tuple[NDArray[np.int16], NDArray[np.int16], NDArray[np.int16]]:
+    """What each of the three symbols, 0 to 255, adds to a cell's kind: they are joined by xor."""
+    return _OBJECTS, _COLOURS, _STATES
+
+
 class GridArrays:
     """Grids as kinds of cells, (N, cells) int16, egocentric where there is an agent.
 
     What is carried is shown where the agent is, as MiniGrid's own partial view does it; where
     there is no agent, behind the last cell.
+
+    Attributes:
+        places: which cell is shown where (width * height * 4, cells), by the agent's place and
+            direction; None: the grid is shown as it is.
     """
 
     def __init__(self, shape: tuple[int, ...], has_agent: bool) -> None:
         width, height, _ = shape
-        self._places = _egocentric_places(width, height) if has_agent else None
-        cells = width * height + 1 if self._places is None else self._places.shape[1]
+        self.places = _egocentric_places(width, height) if has_agent else None
+        cells = width * height + 1 if self.places is None else self.places.shape[1]
         self.shape, self.dtype = (cells,), np.dtype(np.int16)
 
     def __call__(self, observation: Observation) -> NDArray[np.int16]:
@@ -79,12 +89,12 @@ class GridArrays:
         cells = np.zeros((n, size + 2), np.int16)
         cells[:, :size] = cell_kinds(grid.reshape(n, size, 3))
         cells[:, size] = _OBJECTS[observation.carrying[:, 0]] ^ _COLOURS[observation.carrying[:, 1]]
-        if self._places is None:
+        if self.places is None:
             return cells[:, : size + 1]
-        agent = (grid[..., 0].reshape(n, size) == _AGENT).argmax(1)
+        agent = (grid[..., 0].reshape(n, size) == AGENT).argmax(1)
         first = np.arange(n) * size
         direction = grid.reshape(-1, 3)[first + agent, 2] & 3
-        places = self._places[agent * 4 + direction] + (first + 2 * np.arange(n))[:, None]
+        places = self.places[agent * 4 + direction] + (first + 2 * np.arange(n))[:, None]
         shown: NDArray[np.int16] = cells.ravel().take(places)
         return shown
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator
 
@@ -38,6 +38,10 @@ class PlayConfig(TeacherOptions):
 
     out: Path = Path("episode.gif")
     """The GIF to write."""
+
+    render: Literal["gif", "human"] = "gif"
+    """gif: write --out; human: show the same pictures in a window, and write --out only where it
+    is given."""
 
     teacher: str = "none"
     """Whose advice is shown beside the student's; it is only shown, never followed."""
@@ -74,7 +78,8 @@ class PlayedEpisode:
 class PlayResult:
     """What was played and drawn."""
 
-    out: Path
+    out: Path | None
+    """The GIF; None: the pictures were only shown."""
     env: str
     episodes: tuple[PlayedEpisode, ...]
     frames: int
@@ -85,7 +90,7 @@ class PlayResult:
         for episode in episodes:
             episode["return"] = episode.pop("total")
         return {
-            "out": str(self.out),
+            "out": None if self.out is None else str(self.out),
             "env": self.env,
             "episodes": episodes,
             "frames": self.frames,
@@ -94,13 +99,14 @@ class PlayResult:
     def summary(self) -> str:
         """The same in words."""
         won, n = sum(episode.success for episode in self.episodes), len(self.episodes)
-        return f"{won} of {n} episodes of {self.env} succeed. {self.frames} pictures: {self.out}"
+        where = "" if self.out is None else f": {self.out}"
+        return f"{won} of {n} episodes of {self.env} succeed. {self.frames} pictures{where}"
 
 
 def play(
     config: PlayConfig, teacher: Teacher | None = None, approve: Approve | None = None
 ) -> PlayResult:
-    """Draw greedy episodes of the student in ``config.run`` as an endless GIF.
+    """Draw greedy episodes of the student in ``config.run``, as an endless GIF or in a window.
 
     Args:
         config: which student, and what of it.
@@ -109,11 +115,15 @@ def play(
 
     Raises:
         RunError, CheckpointError: there is no student, or the GIF can't be written.
+        ConfigError: there is no display to show it on.
         TeacherError: the teacher can't advise on this environment.
     """
     from lvlm2p.envs.registry import told
+    from lvlm2p.student.playback.screen import check_display
     from lvlm2p.student.training.trained import load_student
 
+    if config.render == "human":
+        check_display()
     student = load_student(config.run)
     student.env = config.named(student.env)
     with told([student.env], config.rules):
@@ -125,6 +135,7 @@ def _played(
 ) -> PlayResult:
     from lvlm2p.envs import task_for
     from lvlm2p.student.playback.frame import draw_frames
+    from lvlm2p.student.playback.screen import show_pictures
 
     if teacher is not None and (why := teacher.supports(task_for(student.env))) is not None:
         raise TeacherNotReadyError(why)
@@ -138,9 +149,14 @@ def _played(
     name = None if teacher is None else teacher.name
     images = draw_frames([frame for frame, _ in shown], student.env, name)
     step_ms = round(1000 / config.fps)
-    _save(images, [HOLD_MS if ending else step_ms for _, ending in shown], config.out)
+    durations = [HOLD_MS if ending else step_ms for _, ending in shown]
+    out = config.out if config.render == "gif" or "out" in config.model_fields_set else None
+    if config.render == "human":
+        show_pictures(list(zip(images, durations, strict=True)), student.env)
+    if out is not None:
+        _save(images, durations, out)
     episodes = tuple(ending for _, ending in shown if ending is not None)
-    return PlayResult(config.out, student.env, episodes, len(images))
+    return PlayResult(out, student.env, episodes, len(images))
 
 
 def watch(

@@ -219,7 +219,7 @@ def _described(run: Run) -> dict[str, Any]:
             "charts/episodes": len(run.episodes),
         }
     if run.labels is not None:
-        labelled = run.labels.states["labelled"]
+        labelled = run.labels.states["weight"] > 0
         row |= {
             "labels/states": len(labelled),
             "labels/labelled": int(labelled.sum()),

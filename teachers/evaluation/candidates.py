@@ -8,6 +8,7 @@ from typing import Protocol
 
 from lvlm2p.envs import Task
 from lvlm2p.teachers.errors import ConfigError, Lvlm2pError, TeacherError
+from lvlm2p.teachers.registry import members_of
 from lvlm2p.teachers.teacher import Teacher
 
 
@@ -30,6 +31,9 @@ class Candidate:
     """Why it can't be asked anything (more)."""
     refused: dict[str, str] = field(default_factory=dict)
     """Environment -> why it can't be measured there."""
+    members: tuple[str, ...] = ()
+    """The candidates that it is made of, where all of them are measured as well: what is asked
+    about the state set is asked by them."""
 
     def loaded(self) -> Iterator[Teacher]:
         """The teachers behind it."""
@@ -55,11 +59,12 @@ def load_candidates(names: Sequence[str], load: Load, again: bool) -> list[Candi
     Raises:
         UserError: what is wrong concerns all, such as a name that nobody knows or a store.
     """
-    return [_candidate(name, load, again) for name in names]
+    return [_candidate(name, names, load, again) for name in names]
 
 
-def _candidate(name: str, load: Load, again: bool) -> Candidate:
-    candidate = Candidate(name)
+def _candidate(name: str, names: Sequence[str], load: Load, again: bool) -> Candidate:
+    members = members_of(name)
+    candidate = Candidate(name, members=members if set(members) <= set(names) else ())
     try:
         candidate.teacher = load(name)
         if again:

@@ -17,7 +17,7 @@ class EvaluateConfig(TeacherOptions):
 
     help_groups: ClassVar[dict[str, tuple[str, ...]]] = {
         "task": ("env", *MADE, "states", "states_file", "reference", "episodes", "probes", "seed"),
-        "teacher": ("teacher", *ANSWERING),
+        "teacher": ("teacher", "members", *ANSWERING),
         "budget": BUDGET,
         "store": STORED,
         "run": ("out", "overwrite", "config", "json"),
@@ -25,6 +25,9 @@ class EvaluateConfig(TeacherOptions):
 
     teacher: list[str] = Field(min_length=1)
     """Teachers to measure, beside the planner and the uniform baseline, which always are."""
+    members: bool = True
+    """Measure the members of an ensemble or a cascade, too, each in a row of its own. An ensemble's
+    are asked no state twice; the dear ones of a cascade are asked about all states then."""
     env: list[str] = Field(min_length=1)
     """Environments: Gymnasium ids, such as MiniGrid-GoToDoor-6x6-v0."""
     states: int = Field(default=200, ge=1)
@@ -60,10 +63,30 @@ class EvaluateConfig(TeacherOptions):
                 )
         return self
 
+    def measured(self) -> list[str]:
+        """The teachers that get a row: those that were named, each after its members."""
+        if not self.members or self.labels is not None:
+            return self.teacher
+        named = [one for name in self.teacher for one in (*self._members_of(name), name)]
+        return list(dict.fromkeys(named))
+
     def options_of(self, name: str) -> dict[str, Any]:
-        """The options of one teacher: those for all, and above them those that name it."""
-        own = {key: value for (owner, key), value in self._owned().items() if owner == name}
-        return self._for_all() | own
+        """The options of one teacher: those for all, and above them those that name it. A member
+        that was not named itself has those that it has in there."""
+        whole = next((one for one in self.teacher if name in self._members_of(one)), None)
+        if name not in self.teacher and whole is not None:
+            from lvlm2p.teachers.registry import options_of_members
+
+            return options_of_members(whole, self.options_of(whole))[name]
+        owned, members = self._owned(), self._members_of(name)
+        own = {key: value for (owner, key), value in owned.items() if owner == name}
+        theirs = {f"{one}.{key}": value for (one, key), value in owned.items() if one in members}
+        return self._for_all() | theirs | own
+
+    def _members_of(self, name: str) -> tuple[str, ...]:
+        from lvlm2p.teachers.registry import members_of
+
+        return members_of(name) if self.labels is None else ()
 
     def check_options(self) -> None:
         """Whether every option is one of the teachers that it is given to.
@@ -93,10 +116,11 @@ class EvaluateConfig(TeacherOptions):
         return {key: value for key, value in given if key not in owned}
 
     def _owned(self) -> dict[tuple[str, str], Any]:
-        """(teacher, key) -> value: of keys that begin with a teacher's name, the longest counts."""
+        """(teacher or member, key) -> value: of keys that begin with a name, the longest counts."""
         owned: dict[tuple[str, str], Any] = {}
+        members = [member for name in self.teacher for member in self._members_of(name)]
         for key, value in self.teacher_args.items():
-            owners = [name for name in self.teacher if key.startswith(f"{name}.")]
+            owners = [name for name in (*self.teacher, *members) if key.startswith(f"{name}.")]
             if owners:
                 owner = max(owners, key=len)
                 owned[owner, key.removeprefix(f"{owner}.")] = value

@@ -24,6 +24,9 @@ PLAYED = 4
 def forecast(candidate: Candidate, spec: EvalSpec) -> CostEstimate:
     """What measuring it under ``spec`` will ask; what is stored already does not count."""
     assert candidate.teacher is not None
+    if candidate.members:  # which are asked about the states in any case
+        none = CostEstimate(0, 0, 0.0, 0.0)
+        return _acting(candidate.teacher, spec) if spec.episodes else none
     views = [case.view for case in spec.cases]
     probed = views[: spec.probes]
     blank = [replace(view, blank=True) for view in probed if view.task.draw is not None]

@@ -70,7 +70,7 @@ def _evaluated(
     _check_out(config.out, config.overwrite)
     config.check_options()
     cases = _cases(config, reference)
-    candidates = load_candidates(config.teacher, load, again=config.probes > 0)
+    candidates = load_candidates(config.measured(), load, again=config.probes > 0)
     try:
         tasks = {env: states[0].view.task for env, states in cases.items()}
         check_any_fits(candidates, tasks)
@@ -117,7 +117,7 @@ def _results(
         seed=config.seed,
         results=tuple(measured.evaluation for measured in found.values()),
         baselines=tuple(baselines),
-        agreement=tuple(agreements(config.env, config.teacher, found)),
+        agreement=tuple(agreements(config.env, config.measured(), found)),
         unusable=unusable,
         notes=tuple(notes(config.env, config.reference)),
     )

@@ -42,6 +42,7 @@ SCHEMA = pa.schema(
         ("actions", pa.list_(pa.string())),
         ("probabilities", pa.list_(pa.float64())),
         ("outside", pa.float64()),
+        ("weight", pa.float64()),
         ("failure", pa.string()),
         ("message", pa.string()),
         ("analysis", pa.string()),
@@ -102,6 +103,7 @@ def to_row(entry: Entry, images: bool = False) -> dict[str, Any]:
         row["actions"] = list(answer.probabilities)
         row["probabilities"] = list(answer.probabilities.values())
         row["outside"] = answer.outside
+        row["weight"] = None if answer.weight == 1.0 else answer.weight
         row["analysis"] = None if answer.analysis is None else json.dumps(answer.analysis)
     else:
         row["failure"], row["message"] = answer.failure, answer.message
@@ -175,6 +177,7 @@ def _answer(row: Mapping[str, Any]) -> Answer:
         elicitation=row.get("elicitation"),
         analysis=None if analysis is None else parse_json(analysis),
         outside=row.get("outside"),
+        weight=1.0 if row.get("weight") is None else row["weight"],
     )
 
 

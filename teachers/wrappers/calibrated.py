@@ -109,6 +109,29 @@ def calibrated(teacher: Teacher, report: Path) -> CalibratedTeacher:
     Raises:
         ConfigError: no readable report, or the report did not measure this very teacher.
     """
+    temperatures = _by_task(_rows_about(teacher, report))
+    if not temperatures:
+        raise ConfigError(f"{report} has no temperature for {teacher.name}: it had too few answers")
+    return CalibratedTeacher(teacher, temperatures, report)
+
+
+def reliability_of(teacher: Teacher, report: Path) -> dict[str, list[Reliability]]:
+    """The reliability diagrams of ``teacher`` that ``report`` (a report.json) holds: task -> the
+    bars of all its environments.
+
+    Raises:
+        ConfigError: no readable report, or the report did not measure this very teacher.
+    """
+    found: dict[str, list[Reliability]] = {}
+    for row in _rows_about(teacher, report):
+        found.setdefault(row.task, []).extend(row.bars)
+    found = {task: bars for task, bars in found.items() if bars}
+    if not found:
+        raise ConfigError(f"{report} does not say how reliable {teacher.name} is")
+    return found
+
+
+def _rows_about(teacher: Teacher, report: Path) -> list[_Measured]:
     rows = _results(report)
     mine = [row for row in rows if _is_about(teacher, row)]
     if not mine:
@@ -117,10 +140,16 @@ def calibrated(teacher: Teacher, report: Path) -> CalibratedTeacher:
             f"{report} measured {measured}, but not {teacher.name} as it is configured now: "
             "run lvlm2p evaluate with the same options as this run"
         )
-    temperatures = _by_task(mine)
-    if not temperatures:
-        raise ConfigError(f"{report} has no temperature for {teacher.name}: it had too few answers")
-    return CalibratedTeacher(teacher, temperatures, report)
+    return mine
+
+
+class Reliability(BaseModel, allow_inf_nan=False):
+    """A bar of a reliability diagram: of ``n`` answers whose confidence is ``low`` or somewhat
+    more, the share of ``accuracy`` was right."""
+
+    low: float = Field(ge=0, le=1)
+    n: int = Field(gt=0, le=2**53)
+    accuracy: float = Field(ge=0, le=1)
 
 
 class _Fitted(BaseModel, strict=True):
@@ -136,6 +165,15 @@ class _Measured(BaseModel):
     task: str
     fingerprint: str
     temperature: object = None
+    reliability: object = None
+
+    @property
+    def bars(self) -> list[Reliability]:
+        """The reliability diagram; empty where there is none to be used."""
+        try:
+            return _BARS.validate_python(self.reliability)
+        except ValidationError:
+            return []
 
     @property
     def fitted(self) -> float | None:
@@ -146,6 +184,7 @@ class _Measured(BaseModel):
             return None
 
 
+_BARS = TypeAdapter(list[Reliability])
 _RESULTS = TypeAdapter(dict[Literal["results"], list[_Measured]])
 
 

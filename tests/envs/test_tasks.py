@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -197,11 +198,8 @@ def test_a_task_needs_distinct_actions(own_registry: None) -> None:
             )
 
 
-def test_the_how_to_registers_a_task_that_works(own_registry: None) -> None:
-    text = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text()
-    code = re.findall(r"```python\n(.*?)```", text, re.S)[0]
-    names: dict[str, Any] = {"__name__": "lake"}
-    exec(compile(code, "docs/tasks.md", "exec"), names)  # noqa: S102  (our own documentation)
+def test_the_example_registers_a_task_that_works(own_registry: None) -> None:
+    runpy.run_path(str(Path(__file__).parents[2] / "examples" / "plugin_task" / "lakes.py"))
     env = make_env("FrozenLake-v1", is_slippery=False)
     env.reset(seed=0)
     start = view_of(env)
@@ -227,7 +225,7 @@ def test_the_how_to_registers_a_task_that_works(own_registry: None) -> None:
 
 def test_the_how_tos_observer_is_one(own_registry: None) -> None:
     text = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text()
-    code = re.findall(r"```python\n(.*?)```", text, re.S)[1]
+    code = re.findall(r"```python\n(.*?)```", text, re.S)[0]
     names: dict[str, Any] = {"__name__": "pole"}
     exec(compile(code, "docs/tasks.md", "exec"), names)  # noqa: S102  (our own documentation)
     actions = (Action("left", 0, "push left"), Action("right", 1, "push right"))

@@ -177,8 +177,8 @@ def test_every_frame_finds_the_label_of_its_state() -> None:
         assert rollout is not None
         states = states_of(rollout)
         assert states == [0, 4, 1, 0, 2, 2]
-        target, labelled = book.lookup(rollout.rows)
-    assert labelled.tolist() == [state in targets for state in states]
+        target, weight = book.lookup(rollout.rows)
+    assert weight.tolist() == [float(state in targets) for state in states]
     for state, row in zip(states, target.tolist(), strict=True):
         assert row == targets.get(state, [0, 0, 0, 0])
     assert len(teacher.asked) == 4  # each state once, however often it was met
@@ -237,6 +237,18 @@ def test_only_labelled_states_are_replayed_each_as_often() -> None:
             assert target == targets[state]
             counts[state] += 1
     assert all(330 < count < 470 for count in counts.values())  # 400 +- 4 deviations
+
+
+def test_labels_are_replayed_with_their_weight_and_those_of_none_are_not() -> None:
+    says: dict[str, float] = {"stay": 0.0, "go": 1.0, "turn": 0.0}
+    teacher = teacher_of({}, weights={0: 0.25, 1: 0.0, 2: 1.0}, otherwise=says)
+    with closing(new_book(config("ppo"), teacher)) as book:
+        meet(book, [0, 1, 2])
+        drawn = list(book.replay(4, 50, torch.Generator().manual_seed(0)))
+    for batch in drawn:
+        states = batch.inputs.observation[:, 0].tolist()
+        assert batch.weight.tolist() == [{0: 0.25, 2: 1.0}[state] for state in states]
+        assert {*states} == {0, 2}
 
 
 def test_a_run_that_is_stopped_has_no_rollout() -> None:

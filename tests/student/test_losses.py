@@ -82,6 +82,14 @@ def test_reverse_kl_by_hand() -> None:
     assert loss.item() == pytest.approx(expected)
 
 
+def test_weights_scale_each_divergence_and_the_divisor_is_the_number_of_labels() -> None:
+    student = logs([0.25, 0.25, 0.5], [0.5, 0.5, 0.0 + 1e-300], [0.1, 0.1, 0.8])
+    target = t([0.5, 0.5, 0.0], [1.0, 0.0, 0.0], [0.3, 0.3, 0.4])
+    # each of the first two diverges by log 2; the third has no label
+    loss = distillation_loss(student, target, t(1.0, 0.25, 0.0))
+    assert loss.item() == pytest.approx((1 + 0.25) * math.log(2) / 2)
+
+
 @pytest.mark.parametrize("direction", ["forward", "reverse"])
 def test_unlabelled_states_count_for_nothing(direction: str) -> None:
     student = logs([0.25, 0.75], [0.9, 0.1], [0.4, 0.6]).requires_grad_()

@@ -198,19 +198,19 @@ def test_replayed_sequences_have_their_states_and_labels() -> None:
             columns[rollout.state[i].numpy().tobytes() + observation.numpy().tobytes()] = rollout, i
     met = set()
     for batch in drawn:
-        assert batch.labelled.shape == (10, 2) and batch.labelled.any(0).all()
+        assert batch.weight.shape == (10, 2) and batch.weight.bool().any(0).all()
         for j in range(2):
             observation = batch.inputs.observation[:, j].contiguous()
             name = batch.state[j].numpy().tobytes() + observation.numpy().tobytes()
             rollout, i = columns[name]
             met.add(name)
-            targets, labelled = labels.lookup(rollout.rows.view(10, 4)[:, i])
+            targets, weight = labels.lookup(rollout.rows.view(10, 4)[:, i])
             assert torch.equal(batch.targets[:, j], targets)
-            assert torch.equal(batch.labelled[:, j], labelled)
+            assert torch.equal(batch.weight[:, j], weight)
             start = rollout.episode_start.view(10, 4)[:, i]
             assert torch.equal(batch.episode_start[:, j], start)
     assert len(met) > 6
-    assert not torch.cat([batch.labelled for batch in drawn]).all()
+    assert not torch.cat([batch.weight for batch in drawn]).all()
 
 
 def test_without_a_label_nothing_is_replayed() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -102,7 +103,7 @@ def replayed(settings: TrainConfig, weight: float, batches: int, state: int) -> 
 def test_known_states_are_replayed_the_less_the_smaller_lambda(
     algo: str, direction: str, weight: float, kl_coef: float, batches: int
 ) -> None:
-    options = {"kl_minibatches": 6, "kl_coef": kl_coef, "kl_direction": direction}
+    options: dict[str, Any] = {"kl_minibatches": 6, "kl_coef": kl_coef, "kl_direction": direction}
     got, report, settings = taught(algo, {1: SAYS_1, 0: "timeout"}, weight, **options)
     assert same(got, replayed(settings, weight, batches, 1))
     assert ("distill/replayed_kl" in report) == (batches > 0)
@@ -110,7 +111,7 @@ def test_known_states_are_replayed_the_less_the_smaller_lambda(
 
 @pytest.mark.parametrize("algo", ["ppo", "a2c"])
 def test_a_replayed_step_is_not_longer_than_allowed(algo: str) -> None:
-    options = {"kl_minibatches": 3, "max_grad_norm": 0.05}
+    options: dict[str, Any] = {"kl_minibatches": 3, "max_grad_norm": 0.05}
     got, _, settings = taught(algo, {0: SAYS_0}, 1.0, **options)
     assert same(got, replayed(settings, 1.0, 3, 0))
 
@@ -137,7 +138,8 @@ def kl_at(state: int) -> float:
 
 @pytest.mark.parametrize("algo", ["ppo", "a2c"])
 def test_the_report(algo: str) -> None:
-    options = {"lr": 1e-9, "epochs": 3, "kl_minibatches": 2}  # means over steps that change nothing
+    # means over steps that change nothing
+    options: dict[str, Any] = {"lr": 1e-9, "epochs": 3, "kl_minibatches": 2}
     _, report, settings = taught(algo, {0: SAYS_0, 1: "timeout"}, 1.0, **options)
     chosen = [softmax(np.array(LOGITS[f.state]))[f.action] for f in FRAMES]
     ratios = [p / frame.old for p, frame in zip(chosen, FRAMES, strict=True)]

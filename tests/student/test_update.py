@@ -154,6 +154,21 @@ def test_lambda_weighs_the_teacher(algo: str, weight: float) -> None:
 
 
 @pytest.mark.parametrize("algo", ["ppo", "a2c"])
+@pytest.mark.parametrize("weights", [{0: 0.5}, {0: 0.25, 1: 0.75}])
+def test_a_label_counts_as_much_as_its_weight(algo: str, weights: dict[int, float]) -> None:
+    got, _, settings = taught(algo, {0: SAYS_0, 1: SAYS_1}, weights=weights)
+    expected = gradient(start(), FRAMES, settings, TARGETS, 0.6, weights)
+    assert same(got, down(start(), expected, settings))
+
+
+@pytest.mark.parametrize("algo", ["ppo", "a2c"])
+def test_a_label_of_no_weight_is_none(algo: str) -> None:
+    got, _, settings = taught(algo, {0: SAYS_0, 1: SAYS_1}, weights={0: 0.0})
+    expected = gradient(start(), FRAMES, settings, {1: TARGETS[1]}, 0.6)
+    assert same(got, down(start(), expected, settings))
+
+
+@pytest.mark.parametrize("algo", ["ppo", "a2c"])
 def test_a_long_gradient_is_shortened_and_keeps_its_direction(algo: str) -> None:
     limit = 0.01
     got, _, settings = taught(algo, {0: SAYS_0}, max_grad_norm=limit)

@@ -62,8 +62,10 @@ def gradient(
     settings: TrainConfig,
     targets: Mapping[int, Sequence[float]],
     weight: float,
+    weights: Mapping[int, float] | None = None,
 ) -> Tables:
-    """Of the loss on one minibatch; ``targets``: state -> what is distilled."""
+    """Of the loss on one minibatch; ``targets``: state -> what is distilled; ``weights``: of the
+    labels, by state, 1 where none is given."""
     logits, values = tables
     d_logits, d_values = np.zeros_like(logits), np.zeros_like(values)
     labelled = [frame for frame in frames if frame.state in targets]
@@ -85,7 +87,8 @@ def gradient(
         d_values[s] += settings.vf_coef * (values[s] - frame.target) / len(frames)
     for frame in labelled:
         target, p = np.array(targets[frame.state]), softmax(logits[frame.state])
-        d_logits[frame.state] += weight * divergence(target, p, settings) / len(labelled)
+        own = weight * (weights or {}).get(frame.state, 1.0)
+        d_logits[frame.state] += own * divergence(target, p, settings) / len(labelled)
     return d_logits, d_values
 
 
@@ -116,12 +119,16 @@ def start() -> Tables:
 
 
 def taught(
-    algo: str, answers: Mapping[int, Any], weight: float = 0.6, **options: Any
+    algo: str,
+    answers: Mapping[int, Any],
+    weight: float = 0.6,
+    weights: Mapping[int, float] | None = None,
+    **options: Any,
 ) -> tuple[Tables, dict[str, float], TrainConfig]:
     """The tables after one update, its report, and the settings."""
     settings = config(algo, **{"ent_coef": 0.3, "vf_coef": 0.7, **options})
     policy = TablePolicy(LOGITS, VALUES)
-    with closing(new_book(settings, teacher_of(answers))) as book:
+    with closing(new_book(settings, teacher_of(answers, weights))) as book:
         meet(book, list(answers))
         rows = [list(answers).index(f.state) if f.state in answers else -1 for f in FRAMES]
         report = improve(policy, rollout_of(FRAMES, rows), book, weight, settings)

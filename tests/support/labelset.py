@@ -29,6 +29,7 @@ def rich_label(view: View, teacher: FakeTeacher) -> Answer:
         "latency_s": 0.1 + 0.2,
         "analysis": {"agent_row": 1, "ahead": "red door", "odd": 0.1},
         "outside": 1e-17,
+        "weight": 0.1 if int(view.key, 16) % 2 else 1.0,
     }
     return teacher.label_for(view).model_copy(update=extra)
 

@@ -154,14 +154,20 @@ Answers = Mapping[int, Mapping[str, float] | str]
 """For each state the probability of each action, or how the teacher fails."""
 
 
-def teacher_of(answers: Answers) -> FakeTeacher:
-    """It refuses to answer about all other states."""
+def teacher_of(
+    answers: Answers,
+    weights: Mapping[int, float] | None = None,
+    otherwise: Mapping[str, float] | str = "refusal",
+) -> FakeTeacher:
+    """It refuses to answer about all other states; ``weights``: of its labels, by state."""
 
     def answer(view: View, teacher: FakeTeacher) -> Answer:
-        said = answers.get(view.state[0], "refusal")
+        said = answers.get(view.state[0], otherwise)
         if isinstance(said, str):
             return teacher.failure_for(view, said)
-        return teacher.label_for(view).model_copy(update={"probabilities": dict(said)})
+        weight = (weights or {}).get(view.state[0], 1.0)
+        update = {"probabilities": dict(said), "weight": weight}
+        return teacher.label_for(view).model_copy(update=update)
 
     return FakeTeacher(answer)
 

@@ -71,3 +71,15 @@ def test_the_action_of_a_label_is_the_first_of_the_best() -> None:
 def test_failures_that_would_come_again(kind: str, lasting: bool) -> None:
     facts = {"task": "walk", "teacher": "t", "fingerprint": "f", "message": "."}
     assert Failure.model_validate({**facts, "failure": kind}).lasting is lasting
+
+
+def test_a_usual_weight_is_not_written_and_another_is() -> None:
+    facts = {"task": "walk", "teacher": "t", "fingerprint": "f", "elicitation": "stated"}
+    usual = Label.model_validate(facts | {"probabilities": {"left": 1.0}})
+    light = usual.model_copy(update={"weight": 0.25})
+    assert "weight" not in usual.model_dump() and "weight" not in usual.model_dump_json()
+    for label in (usual, light):
+        assert Label.model_validate_json(label.model_dump_json()) == label
+    for weight in (-0.1, 1.1, math.nan):
+        with pytest.raises(ValueError, match="weight"):
+            Label.model_validate(facts | {"probabilities": {"left": 1.0}, "weight": weight})

@@ -125,14 +125,14 @@ class Member(FakeTeacher):
         return member
 
 
-class Ensemble(Teacher):
+class Both(Teacher):
     """The mean of two members."""
 
     def __init__(self, name: str, members: Sequence[Teacher]) -> None:
         self.name, self.members, self.counts = name, members, Counts()
 
     @classmethod
-    def build(cls, name: str, options: BaseModel, context: Context) -> Ensemble:
+    def build(cls, name: str, options: BaseModel, context: Context) -> Both:
         return cls(name, [context.load("member", {"favourite": favourite}) for favourite in (1, 3)])
 
     @property
@@ -162,24 +162,24 @@ class Ensemble(Teacher):
             member.close()
 
 
-class Ouroboros(Ensemble):
+class Ouroboros(Both):
     """Is made of itself."""
 
     @classmethod
-    def build(cls, name: str, options: BaseModel, context: Context) -> Ensemble:
+    def build(cls, name: str, options: BaseModel, context: Context) -> Both:
         return cls(name, [context.load(name)])
 
 
 @pytest.fixture(autouse=True)
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
-    for cls in (Member, Ensemble, Ouroboros):
+    for cls in (Member, Both, Ouroboros):
         monkeypatch.setitem(registry.BUILTIN, cls.__name__.lower(), (__name__, cls.__name__))
     monkeypatch.setattr(Member, "everyone", [])
 
 
 def test_an_ensemble_and_its_members_are_stored_each_under_its_own_name(store: LabelStore) -> None:
     views = states(4)
-    teacher = load_teacher("ensemble", store=store)
+    teacher = load_teacher("both", store=store)
     first = teacher.label(views)[0]
     assert isinstance(first, Label)
     middle = 0.1 / 3
@@ -188,20 +188,20 @@ def test_an_ensemble_and_its_members_are_stored_each_under_its_own_name(store: L
     keys = [view.key for view in views]
     for fingerprint in ("member1", "member3", teacher.fingerprint):
         assert len(store.get_many(fingerprint, keys)) == 4
-    again = load_teacher("ensemble", store=store)
+    again = load_teacher("both", store=store)
     again.label(views)
     assert [len(member.asked) for member in Member.everyone] == [4, 4, 0, 0]
     with store._write() as cache:  # the ensemble's own answers gone, those of its members pay
         for key in keys:
             cache.delete(f"label/{teacher.fingerprint}/{key}")
-    load_teacher("ensemble", store=store, offline=True, on_miss="skip").label(views)
-    load_teacher("ensemble", store=store).label(views)
+    load_teacher("both", store=store, offline=True, on_miss="skip").label(views)
+    load_teacher("both", store=store).label(views)
     assert [len(member.asked) for member in Member.everyone] == [4, 4, 0, 0, 0, 0, 0, 0]
 
 
 def test_members_share_budget_and_sample(store: LabelStore) -> None:
     budget = Budget(calls=5)
-    teacher = load_teacher("ensemble", store=store, budget=budget, sample=2)
+    teacher = load_teacher("both", store=store, budget=budget, sample=2)
     answers = teacher.label(states(4))
     assert [answer.kind for answer in answers] == ["label", *["failure"] * 3]
     assert (budget.spent_calls, budget.spent_usd) == (5, 2.5)
@@ -212,15 +212,15 @@ def test_members_share_budget_and_sample(store: LabelStore) -> None:
 
 
 def test_offline_members_are_offline(store: LabelStore) -> None:
-    teacher = load_teacher("ensemble", store=store, offline=True)
-    assert isinstance(teacher, StoredTeacher) and isinstance(teacher.inner, Ensemble)
+    teacher = load_teacher("both", store=store, offline=True)
+    assert isinstance(teacher, StoredTeacher) and isinstance(teacher.inner, Both)
     with pytest.raises(MissingLabelsError):
         teacher.inner.label(states(1))
     assert Member.everyone[0].asked == []
 
 
 def test_without_a_store_members_are_asked_each_time() -> None:
-    teacher = load_teacher("ensemble")
+    teacher = load_teacher("both")
     teacher.label(states(2))
     teacher.label(states(2))
     assert [len(member.asked) for member in Member.everyone] == [4, 4]
@@ -230,6 +230,6 @@ def test_what_can_not_be_loaded_is_a_sentence() -> None:
     with pytest.raises(ConfigError, match="'ouroboros' can't be built: it is a member of itself"):
         load_teacher("ouroboros")
     with pytest.raises(ConfigError, match="give its Context a loader"):
-        Ensemble.build("ensemble", registry.NoOptions(), Context())
-    teacher = Ensemble.build("ensemble", registry.NoOptions(), Context(loader=load_teacher))
+        Both.build("both", registry.NoOptions(), Context())
+    teacher = Both.build("both", registry.NoOptions(), Context(loader=load_teacher))
     assert len(teacher.label(states(2))) == 2

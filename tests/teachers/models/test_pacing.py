@@ -13,6 +13,7 @@ from lvlm2p.envs import task_named
 from lvlm2p.prompts.answer_format import FORMATS
 from lvlm2p.teachers import load_teacher
 from lvlm2p.teachers.label import Usage
+from lvlm2p.teachers.listing import available
 from lvlm2p.teachers.models.hosted import retry
 from lvlm2p.teachers.models.hosted.capabilities import capabilities_of
 from lvlm2p.teachers.models.hosted.prices import price_of_1000, tokens_of_label
@@ -25,7 +26,6 @@ from lvlm2p.teachers.models.hosted.rate_limit import (
 )
 from lvlm2p.teachers.models.hosted.retry import Caller
 from lvlm2p.teachers.models.messages import Reply, Request
-from lvlm2p.teachers.registry import available
 
 STATED = FORMATS["stated"]
 REQUEST = Request("1", [{"role": "user", "content": "?"}])

@@ -1,0 +1,1 @@
+"""`lvlm2p export`: a trained student as a file that needs none of this project."""

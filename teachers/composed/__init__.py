@@ -1,0 +1,1 @@
+"""Teachers that are made of teachers: ensembles and cascades."""

@@ -60,6 +60,7 @@ class Context:
         budget: asked before each call; None: no limit.
         sample: which sample of the teacher's answers this run wants. 0 is the usual one; another
             number asks afresh, for measuring how consistent a teacher is.
+        by_batch: whether to ask through the provider's batch API.
         loader: what :meth:`load` calls, with a name and its ``options``; None: it can't be called.
     """
 
@@ -67,6 +68,7 @@ class Context:
     budget: Budget | None = None
     sample: int = 0
     loader: Callable[..., Teacher] | None = None
+    by_batch: bool = False
 
     def load(self, name: str, options: Mapping[str, object] | None = None) -> Teacher:
         """Another teacher for the one that is being built to ask, e.g. a member of an ensemble.

@@ -78,6 +78,7 @@ def load_teacher(
     symmetry: Literal["none", "canonical"] = "none",
     sample: int = 0,
     retry_failures: bool = False,
+    by_batch: bool = False,
 ) -> Teacher:
     """The teacher called ``name``, wrapped in what was asked for.
 
@@ -91,6 +92,7 @@ def load_teacher(
         symmetry: "canonical" asks one question for all states that are the same by symmetry.
         sample: another number asks (and stores) a fresh, independent sample of every answer.
         retry_failures: ask again where a stored failure would otherwise be final.
+        by_batch: ask through the provider's batch API, at half the price and within a day.
 
     Raises:
         UnknownNameError: nobody registered ``name``; the sentence names the nearest.
@@ -108,8 +110,14 @@ def load_teacher(
         "retry_failures": retry_failures,
         "budget": budget,
     }
-    loader = partial(load_teacher, store=store, **asking)
-    teacher = _build(teacher_class, name, checked, Context(store, budget, sample, loader))
+    loader = partial(load_teacher, store=store, by_batch=by_batch, **asking)
+    context = Context(store, budget, sample, loader, by_batch)
+    teacher = _build(teacher_class, name, checked, context)
+    if by_batch and not teacher.by_batch:
+        raise ConfigError(
+            f"--batch asks through a provider's batch API, and {name!r} has none: it goes with "
+            "gemini, gpt-4v, claude, and litellm: with openai/, anthropic/ or gemini/"
+        )
     if store is not None:
         from lvlm2p.teachers.wrappers.stored import StoredTeacher
 

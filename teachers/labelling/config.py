@@ -19,7 +19,7 @@ class LabelConfig(TeacherOptions):
 
     help_groups: ClassVar[dict[str, tuple[str, ...]]] = {
         "states": ("env", "states", "policy", "all_states", "from_run", "from_file", "seed"),
-        "teacher": ("teacher", *ANSWERING),
+        "teacher": ("teacher", *ANSWERING, "batch"),
         "budget": BUDGET,
         "store": STORED,
         "run": (
@@ -59,6 +59,10 @@ class LabelConfig(TeacherOptions):
     """Replace a file that holds answers which the new one would not: of another teacher, about
     other states. Without it the command refuses before it asks."""
 
+    batch: bool = False
+    """Ask through the provider's batch API: half the price, answers within a day for each turn of
+    the prompt. The command may be stopped and given again at any time."""
+
     images: bool = False
     """Write each state's picture into the file as well."""
 
@@ -85,7 +89,12 @@ class LabelConfig(TeacherOptions):
             raise ValueError("give one of --env, --from-run and --from-file")
         if self.all_states and self.env is None:
             raise ValueError("--all-states goes with --env")
+        if self.batch and self.engine != "local":
+            raise ValueError("--batch goes with --engine local")
         return self
+
+    def _by_batch(self) -> bool:
+        return self.batch
 
 
 @dataclass(frozen=True)

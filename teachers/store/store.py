@@ -224,15 +224,12 @@ class LabelStore:
             self._in_flight.clear()
         return self._lock
 
-    def typical(
-        self, fingerprint: str, batch: bool | None = None
-    ) -> tuple[float | None, float | None]:
+    def typical(self, fingerprint: str, batch: bool | None = None) -> tuple[float | None, ...]:
         """Mean latency (seconds) and cost (dollars) of some stored labels; None: not known.
         ``batch``: of those alone that did or didn't come in a batch, at once and half the price."""
         keys = self.reader.keys(f"label/{fingerprint}/", limit=200)
         found = self.find((key.removeprefix("label/") for key in keys), bad={})
-        answers = (answer for answer, _ in found.values())
-        labels = [one for one in answers if batch in (None, one.latency_s == 0)]
+        labels = [one for one, _ in found.values() if batch in (None, one.latency_s == 0)]
         if not labels:
             return None, None
         costs: list[float | None] = [0.0, *(label.cost_usd for label in labels)]

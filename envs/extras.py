@@ -18,6 +18,10 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "hosted": ("litellm", "aiohttp", "tiktoken"),
     "ray": ("ray",),
     "vllm": ("vllm",),
+    "wandb": ("wandb",),
+    "mlflow": ("mlflow",),
+    "aim": ("aim",),
+    "minari": ("minari",),
 }
 """Extra -> the packages, by their import names, that its commands can't do without."""
 

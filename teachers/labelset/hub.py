@@ -6,13 +6,14 @@ the labels back.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lvlm2p.envs import Plan, View
+from lvlm2p.envs import View
 from lvlm2p.envs.untrusted import plain, shorten
 from lvlm2p.teachers.errors import LabelFileError, UserError
 from lvlm2p.teachers.files import write_atomically
@@ -42,7 +43,7 @@ class Tally:
     """(task, teacher) -> labels."""
     failures: int = 0
     cost_usd: float | None = 0.0
-    _plans: dict[str, Plan | None] = field(default_factory=dict)
+    _best: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def add(self, entry: Entry) -> None:
         """Count one answer."""
@@ -53,25 +54,24 @@ class Tally:
             return
         what = (answer.task, answer.teacher, answer.model, answer.elicitation, answer.prompt)
         self.labels[what] += 1
-        plan = self._plan(view)
-        if plan is not None:
-            best = max(answer.probabilities.values())
-            chosen = [name for name, p in answer.probabilities.items() if p >= best - 1e-9]
-            right = sum(name in plan.actions for name in chosen) / len(chosen)
+        best = self._best_actions(view)
+        if best:
+            most = max(answer.probabilities.values())
+            chosen = [name for name, p in answer.probabilities.items() if p >= most - 1e-9]
+            right = sum(name in best for name in chosen) / len(chosen)
             self.judged[answer.task, answer.teacher] += 1
             about = answer.task, answer.teacher
             self.right[about] = self.right.get(about, 0.0) + right
 
-    def _plan(self, view: View) -> Plan | None:
-        """What the planner says of a state; None: nothing that tells actions apart."""
-        if view.key not in self._plans:
-            try:
-                plan = view.task.plan(view) if view.task.planner is not None else None
-            except UserError:
-                plan = None
-            decides = plan is not None and len(plan.actions) < len(view.task.action_names)
-            self._plans[view.key] = plan if decides else None
-        return self._plans[view.key]
+    def _best_actions(self, view: View) -> frozenset[str]:
+        """Those that the planner calls best; empty where nobody knows, or all are equally good."""
+        if view.key not in self._best:
+            best: frozenset[str] = frozenset()
+            if view.task.planner is not None:
+                with contextlib.suppress(UserError):
+                    best = view.task.plan(view).actions
+            self._best[view.key] = frozenset() if len(best) == len(view.task.action_names) else best
+        return self._best[view.key]
 
 
 def export_folder(

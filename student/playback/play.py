@@ -51,6 +51,10 @@ class PlayConfig(TeacherOptions):
     fps: float = Field(default=2.0, gt=0, le=50)
     """Steps shown per second."""
 
+    minari: Path | None = None
+    """In place of a GIF: a new folder, for as many episodes as a Minari data set for offline RL.
+    With --teacher it is the teacher who acts."""
+
     @field_validator("out")
     @classmethod
     def _a_gif(cls, out: Path) -> Path:
@@ -78,6 +82,8 @@ class PlayResult:
     env: str
     episodes: tuple[PlayedEpisode, ...]
     frames: int
+    what: str = "pictures"
+    """What ``frames`` counts."""
 
     def as_json(self) -> dict[str, Any]:
         """The contract of ``lvlm2p play --json``."""
@@ -94,7 +100,7 @@ class PlayResult:
     def summary(self) -> str:
         """The same in words."""
         won, n = sum(episode.success for episode in self.episodes), len(self.episodes)
-        return f"{won} of {n} episodes of {self.env} succeed. {self.frames} pictures: {self.out}"
+        return f"{won} of {n} episodes of {self.env} succeed. {self.frames} {self.what}: {self.out}"
 
 
 def play(
@@ -113,8 +119,11 @@ def play(
     """
     from lvlm2p.envs import task_for
     from lvlm2p.student.playback.frame import draw_frames
+    from lvlm2p.student.playback.offline import check_minari
     from lvlm2p.student.training.trained import load_student
 
+    if config.minari is not None:
+        check_minari(config.minari)
     student = load_student(config.run)
     if teacher is not None and (why := teacher.supports(task_for(student.env))) is not None:
         raise TeacherNotReadyError(why)
@@ -124,6 +133,8 @@ def play(
         alone = [pair for n in range(config.episodes) for pair in watch(student, None, config, n)]
         views = [frame.view for frame, ending in alone if ending is None]
         approve([Expense(teacher, teacher.estimate(views))])
+    if config.minari is not None:
+        return _recorded(config, config.minari, student, teacher)
     shown = [pair for n in range(config.episodes) for pair in watch(student, teacher, config, n)]
     name = None if teacher is None else teacher.name
     images = draw_frames([frame for frame, _ in shown], student.env, name)
@@ -131,6 +142,24 @@ def play(
     _save(images, [HOLD_MS if ending else step_ms for _, ending in shown], config.out)
     episodes = tuple(ending for _, ending in shown if ending is not None)
     return PlayResult(config.out, student.env, episodes, len(images))
+
+
+def _recorded(
+    config: PlayConfig, folder: Path, student: Student, teacher: Teacher | None
+) -> PlayResult:
+    """Episodes of the student, or of its teacher, as a Minari data set."""
+    import threading
+
+    from lvlm2p.student.playback.offline import write_minari
+    from lvlm2p.student.training.evaluation import Advised, greedy
+
+    own = greedy(student.policy, student.encoder)
+    act = own if teacher is None else Advised(teacher, config.seed, threading.Event())
+    who = "student" if teacher is None else teacher.name
+    endings = write_minari(folder, act, student.env, config.episodes, config.seed, who)
+    episodes = tuple(PlayedEpisode(*ending) for ending in endings)
+    steps = sum(ending.length for ending in endings)
+    return PlayResult(folder, student.env, episodes, steps, "steps")
 
 
 def watch(

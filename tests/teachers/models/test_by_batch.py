@@ -12,6 +12,8 @@ from pytest_httpserver import HTTPServer
 
 from lvlm2p.teachers import Budget, Failure, Label, LabelStore, load_teacher
 from lvlm2p.teachers.errors import ConfigError, TeacherNotReadyError
+from lvlm2p.teachers.labelling.config import LabelConfig
+from lvlm2p.teachers.labelling.run import label_states
 from lvlm2p.teachers.models.hosted.batches import desk, interviewer, service
 from lvlm2p.teachers.models.hosted.batches.journal import BatchJournal, OpenBatch
 from tests.support.batch_server import NAMES, BatchServer
@@ -318,3 +320,34 @@ def test_asking_one_by_one_tells_of_open_batches(
     )
     teacher_at("gpt-4v", httpserver.url_for("/"), store=store).label(some_views(1))
     assert "--batch collects" in capsys.readouterr().err
+
+
+def test_the_command_asks_about_all_states_at_once(
+    httpserver: HTTPServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("lvlm2p.teachers.labelling.run.BATCH", 2)
+    server = BatchServer(httpserver, "gpt-4v")
+    options = {"api_base": httpserver.url_for("/v1"), "prompt": "direct", "shots": 0}
+    config = LabelConfig(
+        teacher="gpt-4v",
+        env="MiniGrid-GoToDoor-5x5-v0",
+        states=5,
+        batch=True,
+        out=str(tmp_path / "labels.parquet"),
+        store=tmp_path / "store",
+        teacher_args=options,
+    )
+    result = label_states(config)
+    assert [len(batch.requests) for batch in server.batches] == [5]
+    assert (result.rows, result.counts.asked, result.counts.failed) == (5, 5, 0)
+    said = capsys.readouterr().err
+    assert "5 states to ask, 5 calls, time at most 24 h (by batch, at half the price)" in said
+    assert "batch batch_1: 5 questions sent" in said and "batch batch_1 has ended" in said
+
+
+def test_batches_go_with_this_process_alone() -> None:
+    with pytest.raises(ValueError, match="--batch goes with --engine local"):
+        LabelConfig(teacher="gpt-4v", env="MiniGrid-GoToDoor-5x5-v0", batch=True, engine="ray")

@@ -7,6 +7,7 @@ An observation is what the student sees: ``values`` (the environment's observati
 from __future__ import annotations
 
 import string
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from lvlm2p.envs import Observation, VectorEnv
     from lvlm2p.student.training.evaluation import Act
 
-NAME = "lvlm2p/episodes-v0"
+NAME = "played/episodes-v0"
 """The data set's id in its folder: ``MINARI_DATASETS_PATH=FOLDER`` and ``load_dataset(NAME)``."""
 
 MISSION_CHARACTERS = string.ascii_letters + string.digits + string.punctuation + " "
@@ -142,11 +143,13 @@ def _create(env: VectorEnv, buffers: list[Any], who: str) -> None:
             "mission": spaces.Text(LONGEST_MISSION, min_length=0, charset=frozenset(charset)),
         }
     )
-    minari.create_dataset_from_buffers(
-        NAME,
-        buffers,
-        observation_space=observation,
-        action_space=spaces.Discrete(env.n_actions),
-        algorithm_name=who,
-        description=f"Episodes of {env.env_id}, acted by {who} (lvlm2p).",
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # no author, no address of the code
+        minari.create_dataset_from_buffers(
+            NAME,
+            buffers,
+            observation_space=observation,
+            action_space=spaces.Discrete(env.n_actions),
+            algorithm_name=who,
+            description=f"Episodes of {env.env_id}, acted by {who} (lvlm2p).",
+        )

@@ -100,13 +100,16 @@ class MlflowTracker(Tracker):
 
         from mlflow import MlflowClient
 
-        own = (run_dir / "mlruns").absolute()
-        self._client: Any = MlflowClient(os.environ.get("MLFLOW_TRACKING_URI") or own.as_uri())
+        where = os.environ.get("MLFLOW_TRACKING_URI")
+        if not where:  # a folder, which MLflow 3 opens only where one insists on it
+            where = (run_dir / "mlruns").absolute().as_uri()
+            os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
+        self._client: Any = MlflowClient(where)
         known = remembered(run_dir, "mlflow")
         if known is None:
             found = self._client.get_experiment_by_name(PROJECT)
-            where = found.experiment_id if found else self._client.create_experiment(PROJECT)
-            known = self._client.create_run(where, run_name=run_dir.name).info.run_id
+            parent = found.experiment_id if found else self._client.create_experiment(PROJECT)
+            known = self._client.create_run(parent, run_name=run_dir.name).info.run_id
             for name, value in parameters.items():
                 self._client.log_param(known, name, value)
             remember(run_dir, "mlflow", known)

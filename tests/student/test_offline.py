@@ -36,7 +36,7 @@ def test_a_teachers_episodes_are_read_back(
     result = play(config, load_teacher("expert"))
     assert all(episode.success for episode in result.episodes)
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(folder))
-    found = minari.load_dataset("lvlm2p/episodes-v0")
+    found = minari.load_dataset("played/episodes-v0")
     episodes = list(found.iterate_episodes())
     assert [len(one.rewards) for one in episodes] == [one.length for one in result.episodes]
     assert sum(len(one.rewards) for one in episodes) == result.frames == found.total_steps

@@ -142,6 +142,7 @@ def test_wandb_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_mlflow_in_the_runs_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     result = run(tmp_path / "run", "mlflow")
     client = mlflow.MlflowClient((tmp_path / "run" / "mlruns").as_uri())
     experiment = client.get_experiment_by_name("lvlm2p")

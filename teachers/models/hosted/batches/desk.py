@@ -31,7 +31,7 @@ LONGEST_BACK_OFF_S = 60.0
 T = TypeVar("T")
 
 
-class Ended(NamedTuple):
+class EndedBatch(NamedTuple):
     """A batch that has ended: its results, or why there are none, and whether that passes."""
 
     results: Sequence[Result] = ()
@@ -109,7 +109,7 @@ class BatchDesk:
             self.journal.note(batch)
         return found is not None
 
-    def look(self, batch: OpenBatch) -> Ended | None:
+    def look(self, batch: OpenBatch) -> EndedBatch | None:
         """What a batch has brought; None: nothing yet, or nobody answers at this moment.
 
         Raises:
@@ -120,12 +120,12 @@ class BatchDesk:
             if not state.ended:
                 ended = None
             elif state.failure is not None:
-                ended = Ended(failure=state.failure, later=state.later)
+                ended = EndedBatch(failure=state.failure, later=state.later)
             else:
-                ended = Ended(_done(self.service.results(batch.id)))
+                ended = EndedBatch(_done(self.service.results(batch.id)))
         except ProviderError as error:
             if error.scope == "model":
-                return Ended()  # the provider knows it no more: nothing of it was answered
+                return EndedBatch()  # the provider knows it no more: nothing of it was answered
             if error.scope != "transient":
                 raise
             if not self._silent:

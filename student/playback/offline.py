@@ -88,7 +88,7 @@ def write_minari(
 def _episode(env: VectorEnv, act: Act, number: int) -> tuple[Any, Ending]:
     """One episode, all observations from the first to the last, one more than actions."""
     import numpy as np
-    from minari.data_collector import EpisodeBuffer
+    from minari.data_collector import EpisodeBuffer  # type: ignore[import-untyped]
 
     observation = env.reset() if number == 0 else env.observe()
     seen, actions = [observation], []
@@ -108,7 +108,7 @@ def _episode(env: VectorEnv, act: Act, number: int) -> tuple[Any, Ending]:
     buffer = EpisodeBuffer(
         id=number,
         observations=_columns(seen),
-        actions=np.array(actions, np.int64),  # type: ignore[arg-type] # minari stores arrays
+        actions=np.array(actions, np.int64),
         rewards=rewards,
         terminations=terminations,
         truncations=truncations,
@@ -128,7 +128,7 @@ def _columns(seen: list[Observation]) -> dict[str, Any]:
 
 
 def _create(env: VectorEnv, buffers: list[Any], who: str) -> None:
-    import minari
+    import minari  # type: ignore[import-untyped]
     import numpy as np
     from gymnasium import spaces
 

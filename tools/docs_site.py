@@ -29,9 +29,11 @@ NAV: dict[str, tuple[str, ...]] = {
         "prompts.md",
         "serving.md",
         "labels.md",
+        "batch.md",
+        "sharing.md",
         "scaling.md",
     ),
-    "Students": ("training.md",),
+    "Students": ("training.md", "tracking.md"),
     "Extending": ("writing-a-teacher.md", "tasks.md"),
     "Results": ("performance.md", "results.md", "doorkey.md"),
     "Reference": (

@@ -152,4 +152,6 @@ def _create(env: VectorEnv, buffers: list[Any], who: str) -> None:
             action_space=spaces.Discrete(env.n_actions),
             algorithm_name=who,
             description=f"Episodes of {env.env_id}, acted by {who} (lvlm2p).",
+            data_format="arrow",  # by pyarrow, which is here
+            jpeg_encoding=False,  # grids are no photographs
         )

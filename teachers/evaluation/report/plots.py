@@ -124,13 +124,14 @@ def pareto_plot(offers: Sequence[Offer], name: str) -> str:
             inside = ACCENT if offer.good else "none"
             axes.scatter(*at, s=36, color=inside, edgecolor=ACCENT, zorder=3, clip_on=False)
             axes.annotate(
-                str(number), at, (5, 4), textcoords="offset points", annotation_clip=False
+                str(number), at, (5, -11), textcoords="offset points", annotation_clip=False
             )
-        axes.set(xscale="log", xlim=(free / 2, most * 2), ylim=(0, 1))
+        nearest = min(offer.usd or free for offer in offers)
+        axes.set(xscale="log", xlim=(nearest / 2, most * 2), ylim=(0, 1))
         axes.set(xlabel="$ per 1,000 labels", ylabel="top-1")
         axes.minorticks_off()
-        prices = sorted({offer.usd for offer in offers})
-        shown = prices if len(prices) <= 3 else [prices[0], prices[-1]]
+        cheap, dear = min(o.usd for o in offers), max(o.usd for o in offers)
+        shown = [cheap, dear] if dear > 4 * cheap else [dear]  # two would stand on each other
         axes.set_xticks([usd or free for usd in shown], [dollars(usd) for usd in shown])
         axes.set_yticks([0, 0.5, 1], ["0", "50%", "100%"])
 

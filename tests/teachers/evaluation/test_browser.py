@@ -323,7 +323,7 @@ def test_two_teachers_stand_side_by_side(page: Page) -> None:
 
 def test_the_cheapest_that_is_good_enough(page: Page) -> None:
     said = page.locator("#price .choice").first.inner_text()
-    assert "per 1,000 labels, top-1" in said or "None of these" in said
+    assert "per 1,000 labels, top-1" in said or "Of none of these" in said
     assert page.locator("#price figure svg").count() == 2
     assert page.locator("#price b").count() == 0  # of the hostile name
     assert page.locator("#table tbody th .level").count() == 6

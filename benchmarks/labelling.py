@@ -100,7 +100,8 @@ def requests() -> Callable[[View], dict[str, Any]]:
     """What ours sends about a view, as litellm's arguments."""
     teacher = ChatTeacher.build(THROUGH_LITELLM, ChatOptions(**OPTIONS), Context())
     # the very client that ours sends through, so that only what is around it is compared
-    client = teacher._connect().caller.send.__self__  # type: ignore[attr-defined] # a bound method
+    conductor: Any = teacher._connect()
+    client = conductor.caller.send.__self__  # a bound method's
 
     def request(view: View) -> dict[str, Any]:
         asked = next(teacher.interview(view).run())[0]

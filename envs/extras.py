@@ -19,6 +19,10 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "ray": ("ray",),
     "vllm": ("vllm",),
     "export": ("onnx", "onnxscript"),
+    "wandb": ("wandb",),
+    "mlflow": ("mlflow",),
+    "aim": ("aim",),
+    "minari": ("minari",),
 }
 """Extra -> the packages, by their import names, that its commands can't do without."""
 

@@ -35,7 +35,7 @@ the states that it has no label for. With the same it does not, and goes on as i
 
 UNSEEN = {
     *("recipe", "run_dir", "resume", "progress", "frames", "final_episodes", "checkpoint_every"),
-    *("save_visited", "store", "yes", "device", *WHO_IS_ASKED),
+    *("save_visited", "store", "yes", "device", "track", *WHO_IS_ASKED),
     *MADE,  # they are in the name of the environment
 }
 """Options that may differ when a run is resumed, because they change nothing that was learned.
@@ -88,7 +88,7 @@ class TrainConfig(TeacherOptions):
         ),
         "run": (
             *("run_dir", "resume", "eval_every", "eval_episodes", "final_episodes"),
-            *("checkpoint_every", "save_visited", "progress", "config", "json"),
+            *("checkpoint_every", "save_visited", "track", "progress", "config", "json"),
         ),
     }
 
@@ -215,6 +215,10 @@ class TrainConfig(TeacherOptions):
 
     save_visited: bool = False
     """Write each distinct state to visited.jsonl, for `lvlm2p label --from-run`."""
+
+    track: Literal["none", "tensorboard", "wandb", "mlflow", "aim"] = "none"
+    """Where else the run is shown: numbers, hyper-parameters, curves and an episode as pictures
+    (docs/tracking.md). TensorBoard's numbers are in the run's folder without it."""
 
     progress: bool = True
     """Show a progress bar on stderr."""

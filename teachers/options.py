@@ -108,6 +108,7 @@ class TeacherOptions(EnvironmentOptions):
             symmetry=self.symmetry,
             sample=sample,
             retry_failures=self.retry_failures,
+            by_batch=self._by_batch(),
         )
 
     def load_calibrated(self, name: str, report: Path | None) -> Teacher:
@@ -147,6 +148,10 @@ class TeacherOptions(EnvironmentOptions):
         options = self.model_copy()
         options._shared_ledger = ledger
         return options
+
+    def _by_batch(self) -> bool:
+        """Whether to ask through the provider's batch API."""
+        return False
 
     def _ledger(self) -> Path | None:
         """Where what was spent is kept for the next process; None: nowhere."""

@@ -64,6 +64,7 @@ class Context:
         budget: asked before each call; None: no limit.
         sample: which sample of the teacher's answers this run wants. 0 is the usual one; another
             number asks afresh, for measuring how consistent a teacher is.
+        by_batch: whether to ask through the provider's batch API.
         loader: what :meth:`load` calls, with a name and its ``options``; None: it can't be called.
         member_options: the options that were given for members, by member.
     """
@@ -73,6 +74,7 @@ class Context:
     sample: int = 0
     loader: Callable[..., Teacher] | None = None
     member_options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    by_batch: bool = False
 
     def load(
         self,

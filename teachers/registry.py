@@ -79,6 +79,7 @@ def load_teacher(
     symmetry: Literal["none", "canonical"] = "none",
     sample: int = 0,
     retry_failures: bool = False,
+    by_batch: bool = False,
 ) -> Teacher:
     """The teacher called ``name``, wrapped in what was asked for.
 
@@ -92,6 +93,7 @@ def load_teacher(
         symmetry: "canonical" asks one question for all states that are the same by symmetry.
         sample: another number asks (and stores) a fresh, independent sample of every answer.
         retry_failures: ask again where a stored failure would otherwise be final.
+        by_batch: ask through the provider's batch API, at half the price and within a day.
 
     Raises:
         UnknownNameError: nobody registered ``name``; the sentence names the nearest.
@@ -110,10 +112,9 @@ def load_teacher(
         "retry_failures": retry_failures,
         "budget": budget,
     }
-    loader = partial(load_teacher, store=store, **asking)
-    teacher = _build(
-        teacher_class, name, checked, Context(store, budget, sample, loader, member_options=members)
-    )
+    loader = partial(load_teacher, store=store, by_batch=by_batch, **asking)
+    context = Context(store, budget, sample, loader, members, by_batch)
+    teacher = _build(teacher_class, name, checked, context)
     if store is not None and not teacher.composed:
         from lvlm2p.teachers.wrappers.stored import StoredTeacher
 
@@ -140,6 +141,11 @@ def _build(teacher_class: Any, name: str, options: BaseModel, context: Context) 
         raise TeacherError(f"teacher {name!r} can't be built: {in_a_line(error)}") from error
     if not isinstance(teacher, Teacher):
         raise TeacherError(f"teacher {name!r} can't be built: it is a {type(teacher).__name__}")
+    if context.by_batch and not teacher.by_batch:
+        raise ConfigError(
+            f"--batch asks through a provider's batch API, and {name!r} has none: it goes with "
+            "gemini, gpt-4v, claude, and litellm: with openai/, anthropic/ or gemini/"
+        )
     return teacher
 
 

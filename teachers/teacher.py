@@ -115,12 +115,17 @@ class CostEstimate:
     """``usd`` is a lower bound: what the model thinks, unseen, before it answers is not in it."""
     about: bool = False
     """The number of states is a forecast."""
+    batches: int = 0
+    """Through a batch API, at half the price: so many batches one after the other, each of which
+    takes a day at most. 0: asked one by one."""
 
     def __str__(self) -> str:
         if not self.states:
             return "every answer is there already: nothing to ask"
         about = "about " if self.about else ""
         time = "unknown" if self.seconds is None else _duration(self.seconds)
+        if self.batches:
+            time = f"at most {24 * self.batches} h (by batch, at half the price)"
         return (
             f"{about}{self.states:,} states to ask, {self.calls:,} calls, time {time}, "
             f"price {self.price}"
@@ -146,6 +151,7 @@ class CostEstimate:
             paid=self.paid or other.paid,
             at_least=self.at_least or other.at_least,
             about=self.about or other.about,
+            batches=max(self.batches, other.batches),
         )
 
     def scaled(self, states: int) -> CostEstimate:
@@ -182,6 +188,10 @@ class Teacher(ABC):
     and nobody need wait for another process to compute them."""
     composed: bool = False
     """Whether answers are made of other teachers', which are stored: they are not stored again."""
+
+    by_batch: bool = False
+    """Whether questions go to the provider's batch API: for half the price, within a day. Then all
+    of them are best asked at once."""
 
     @property
     @abstractmethod

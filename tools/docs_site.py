@@ -29,9 +29,11 @@ NAV: dict[str, tuple[str, ...]] = {
         "prompts.md",
         "serving.md",
         "labels.md",
+        "batch.md",
+        "sharing.md",
         "scaling.md",
     ),
-    "Students": ("training.md",),
+    "Students": ("training.md", "tracking.md"),
     "Extending": ("environments.md", "writing-a-teacher.md", "tasks.md", "other-loops.md"),
     "Results": ("performance.md", "results.md", "doorkey.md"),
     "Reference": (

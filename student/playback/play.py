@@ -55,6 +55,10 @@ class PlayConfig(TeacherOptions):
     fps: float = Field(default=2.0, gt=0, le=50)
     """Steps shown per second."""
 
+    minari: Path | None = None
+    """In place of a GIF: a new folder, for as many episodes as a Minari data set for offline RL.
+    With --teacher it is the teacher who acts."""
+
     @field_validator("out")
     @classmethod
     def _a_gif(cls, out: Path) -> Path:
@@ -83,6 +87,8 @@ class PlayResult:
     env: str
     episodes: tuple[PlayedEpisode, ...]
     frames: int
+    what: str = "pictures"
+    """What ``frames`` counts."""
 
     def as_json(self) -> dict[str, Any]:
         """The contract of ``lvlm2p play --json``."""
@@ -100,7 +106,7 @@ class PlayResult:
         """The same in words."""
         won, n = sum(episode.success for episode in self.episodes), len(self.episodes)
         where = "" if self.out is None else f": {self.out}"
-        return f"{won} of {n} episodes of {self.env} succeed. {self.frames} pictures{where}"
+        return f"{won} of {n} episodes of {self.env} succeed. {self.frames} {self.what}{where}"
 
 
 def play(
@@ -119,11 +125,14 @@ def play(
         TeacherError: the teacher can't advise on this environment.
     """
     from lvlm2p.envs.registry import told
+    from lvlm2p.student.playback.offline import check_minari
     from lvlm2p.student.playback.screen import check_display
     from lvlm2p.student.training.trained import load_student
 
     if config.render == "human":
         check_display()
+    if config.minari is not None:
+        check_minari(config.minari)
     student = load_student(config.run)
     student.env = config.named(student.env)
     with told([student.env], config.rules):
@@ -145,6 +154,8 @@ def _played(
         alone = [pair for n in range(config.episodes) for pair in watch(student, None, config, n)]
         views = [frame.view for frame, ending in alone if ending is None]
         approve([Expense(teacher, teacher.estimate(views))])
+    if config.minari is not None:
+        return _recorded(config, config.minari, student, teacher)
     shown = [pair for n in range(config.episodes) for pair in watch(student, teacher, config, n)]
     name = None if teacher is None else teacher.name
     images = draw_frames([frame for frame, _ in shown], student.env, name)
@@ -157,6 +168,24 @@ def _played(
         _save(images, durations, out)
     episodes = tuple(ending for _, ending in shown if ending is not None)
     return PlayResult(out, student.env, episodes, len(images))
+
+
+def _recorded(
+    config: PlayConfig, folder: Path, student: Student, teacher: Teacher | None
+) -> PlayResult:
+    """Episodes of the student, or of its teacher, as a Minari data set."""
+    import threading
+
+    from lvlm2p.student.playback.offline import write_minari
+    from lvlm2p.student.training.evaluation import Advised, greedy
+
+    own = greedy(student.policy, student.encoder)
+    act = own if teacher is None else Advised(teacher, config.seed, threading.Event())
+    who = "student" if teacher is None else teacher.name
+    endings = write_minari(folder, act, student.env, config.episodes, config.seed, who)
+    episodes = tuple(PlayedEpisode(*ending) for ending in endings)
+    steps = sum(ending.length for ending in endings)
+    return PlayResult(folder, student.env, episodes, steps, "steps")
 
 
 def watch(

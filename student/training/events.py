@@ -10,6 +10,7 @@ import itertools
 import os
 import socket
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,26 @@ class Events:
 
         points = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
         self._write(step=step, summary=Summary(value=points))
+
+    def add_picture(self, tag: str, data: bytes, size: tuple[int, int], step: int) -> None:
+        """A PNG or GIF of ``size`` (width, height)."""
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        width, height = size
+        image = Summary.Image(encoded_image_string=data, width=width, height=height, colorspace=3)
+        self._write(step=step, summary=Summary(value=[Summary.Value(tag=tag, image=image)]))
+
+    def add_parameters(
+        self, parameters: Mapping[str, str | int | float | bool], results: Mapping[str, float]
+    ) -> None:
+        """Hyper-parameters and what came of them, for the HParams tab."""
+        from tensorboard.plugins.hparams import summary_v2
+
+        metrics = [summary_v2.Metric(name) for name in results]
+        domains = [summary_v2.HParam(name) for name in parameters]
+        self._write(summary=summary_v2.hparams_config_pb(hparams=domains, metrics=metrics))
+        self._write(summary=summary_v2.hparams_pb(dict(parameters)))
+        self.add(dict(results), 0)
 
     def _write(self, **parts: Any) -> None:
         self._writer.write(self._event(wall_time=time.time(), **parts).SerializeToString())

@@ -16,6 +16,7 @@ from typing import Any
 
 from lvlm2p.student.training.checkpoint import check_size
 from lvlm2p.student.training.events import Events
+from lvlm2p.student.training.tracking import Guarded
 
 METRICS = (
     *("frames", "charts/episodic_return", "charts/episodic_length", "charts/success"),
@@ -53,12 +54,20 @@ class Table:
 class Metrics:
     """All three, written together."""
 
-    def __init__(self, folder: Path, sizes: Mapping[str, int], frames: int) -> None:
-        """``sizes`` as :meth:`sizes` gave them, ``frames``: where the run continues.
+    def __init__(
+        self,
+        folder: Path,
+        sizes: Mapping[str, int],
+        frames: int,
+        tracker: Guarded | None = None,
+    ) -> None:
+        """``sizes`` as :meth:`sizes` gave them, ``frames``: where the run continues; ``tracker``
+        is told the numbers, too.
 
         Raises:
             CheckpointError: a file is shorter than it was.
         """
+        self._tracker = tracker
         for name, size in sizes.items():
             check_size(folder / name, size)
         self._tables = {
@@ -74,6 +83,8 @@ class Metrics:
             table.write(row)
         numbers = {k: float(v) for k, v in row.items() if k != "frames" and v is not None}
         self._events.add(numbers, row["frames"])
+        if self._tracker is not None:
+            self._tracker(lambda tracker: tracker.numbers(numbers, row["frames"]))
 
     def sizes(self) -> dict[str, int]:
         """How long the files are, after they are safely on disk."""

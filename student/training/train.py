@@ -29,11 +29,13 @@ from lvlm2p.student.training.evaluation import (
 )
 from lvlm2p.student.training.forecast import announce
 from lvlm2p.student.training.metrics import Metrics
+from lvlm2p.student.training.pictures import show_result
 from lvlm2p.student.training.process import imports_uncollected, interruptible, one_thread
 from lvlm2p.student.training.progress import Progress
 from lvlm2p.student.training.result import TrainResult
 from lvlm2p.student.training.run_dir import disk_explained, open_run_dir, run_dir_named
 from lvlm2p.student.training.run_state import Run
+from lvlm2p.student.training.trackers import check_tracker, tracking
 from lvlm2p.student.training.trained import Student
 from lvlm2p.teachers import Teacher
 from lvlm2p.teachers.errors import ConfigError, TeacherError, TeacherNotReadyError
@@ -85,6 +87,7 @@ def _trained(config: TrainConfig, teacher: Teacher | None, approve: Approve | No
     if teacher is not None and config.teacher == "none":
         raise ConfigError("the configuration says --teacher none, and a teacher was given")
     torch_device(config.device)
+    check_tracker(config)
     reason = teacher.supports(task_for(config.env)) if teacher is not None else None
     if reason is not None:
         raise TeacherNotReadyError(reason)
@@ -115,10 +118,16 @@ def _whole(run: Run, bar: Progress, stop: threading.Event) -> TrainResult:
         run.restore()
         if not run.frames:
             bar.say(f"{config.run_dir} has no checkpoint with frames in it: from the start")
-    with closing(Metrics(config.run_dir, run.sizes, run.frames)) as metrics:
+    with (
+        tracking(config, bar.say) as tracker,
+        closing(Metrics(config.run_dir, run.sizes, run.frames, tracker)) as metrics,
+    ):
         try:
             _train(run, metrics, bar, stop)
-            return _finish(run, stop)
+            result = _finish(run, stop)
+            if tracker is not None:
+                show_result(tracker, result)
+            return result
         except (Stopped, TeacherError) as error:
             stopped = isinstance(error, Stopped)
             if run.frames or config.resume or stopped:

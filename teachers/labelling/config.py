@@ -22,7 +22,7 @@ class LabelConfig(TeacherOptions):
         "states": (
             *("env", *MADE, "states", "policy", "all_states", "from_run", "from_file", "seed"),
         ),
-        "teacher": ("teacher", *ANSWERING),
+        "teacher": ("teacher", *ANSWERING, "batch"),
         "budget": BUDGET,
         "store": STORED,
         "run": (
@@ -62,6 +62,10 @@ class LabelConfig(TeacherOptions):
     """Replace a file that holds answers which the new one would not: of another teacher, about
     other states. Without it the command refuses before it asks."""
 
+    batch: bool = False
+    """Ask through the provider's batch API: half the price, answers within a day for each turn of
+    the prompt. The command may be stopped and given again at any time."""
+
     images: bool = False
     """Write each state's picture into the file as well."""
 
@@ -92,7 +96,12 @@ class LabelConfig(TeacherOptions):
             raise ValueError("--env-arg and --max-episode-steps go with --env")
         if self.rules is not None and (self.env is None or self.engine != "local"):
             raise ValueError("--rules goes with --env and --engine local")
+        if self.batch and self.engine != "local":
+            raise ValueError("--batch goes with --engine local")
         return self
+
+    def _by_batch(self) -> bool:
+        return self.batch
 
 
 @dataclass(frozen=True)

@@ -114,8 +114,9 @@ def _answered(teacher: Teacher, views: Sequence[View], failures: list[Failure]) 
         return asking(teacher.counts, in_flight=teacher.in_flight)
 
     with Bar(what, len(views), live=live) as bar:
-        for start in range(0, len(views), BATCH):
-            batch = views[start : start + BATCH]
+        size = len(views) if teacher.by_batch else BATCH
+        for start in range(0, len(views), max(1, size)):
+            batch = views[start : start + size]
             answers: dict[int, Answer] = {}
             for index, answer in checked_answers(teacher, batch):
                 answers[index] = answer

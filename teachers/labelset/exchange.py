@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,8 +74,15 @@ class Imported:
             self.reasons.append(f"row {row:,}: {reason}")
 
 
-def export(store: LabelStore, out: Path, choice: AnswerFilter, images: bool = False) -> Exported:
-    """Write the chosen answers to ``out``, a stream: memory does not grow with the store.
+def export(
+    store: LabelStore,
+    out: Path,
+    choice: AnswerFilter,
+    images: bool = False,
+    watch: Callable[[Entry], None] | None = None,
+) -> Exported:
+    """Write the chosen answers to ``out``, a stream: memory does not grow with the store. ``watch``
+    is shown each of them.
 
     Raises:
         ConfigError: there are none; no file is written.
@@ -92,8 +99,16 @@ def export(store: LabelStore, out: Path, choice: AnswerFilter, images: bool = Fa
             "is known here (`lvlm2p labels verify` says why)"
         )
     stream = counted(itertools.chain([first], chosen), "exporting", wanted)
+    if watch is not None:
+        stream = _watched(stream, watch)
     rows = write_labels(out, stream, images)
     return Exported(out, rows, max(0, wanted - rows))
+
+
+def _watched(stream: Iterator[Entry], watch: Callable[[Entry], None]) -> Iterator[Entry]:
+    for entry in stream:
+        watch(entry)
+        yield entry
 
 
 def import_file(store: LabelStore, path: Path) -> Imported:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import tyro
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from lvlm2p.teachers.errors import ConfigError
 
@@ -66,10 +67,18 @@ class StatsConfig(_Command):
 
 
 class ExportConfig(_Filtered):
-    """Write labels and failures to a Parquet file, one row each."""
+    """Write labels and failures to a Parquet file, one row each; or a folder for the Hugging Face
+    hub."""
 
-    out: tyro.conf.Positional[str]
+    out: tyro.conf.Positional[str] = ""
     """The file to write."""
+
+    hub_folder: Path | None = None
+    """In place of a file: a new folder that the Hugging Face hub takes as a dataset, with pictures
+    and a card (task, teacher, prompt, accuracy)."""
+
+    licence: str = "unknown"
+    """The licence on the card of --hub-folder, as the hub abbreviates it: cc-by-4.0, mit, ..."""
 
     images: bool = False
     """With the picture of each state, as PNG (about 2 ms and 2 kB a row)."""
@@ -82,8 +91,27 @@ class ExportConfig(_Filtered):
     def _as_text(cls, value: object) -> object:
         return str(value) if isinstance(value, Path) else value
 
+    @field_validator("licence")
+    @classmethod
+    def _an_abbreviation(cls, licence: str) -> str:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]{0,40}", licence):
+            raise ValueError("write it as the hub does, such as cc-by-4.0, mit or other")
+        return licence
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if bool(self.out) == (self.hub_folder is not None):
+            raise ValueError("name a file, or a folder with --hub-folder")
+        return self
+
     def run(self) -> Exported:
         """Write."""
+        if self.hub_folder is not None:
+            from lvlm2p.teachers.labelset.hub import export_folder
+
+            with self._open() as store:
+                wanted, licence = self._filter(), self.licence
+                return export_folder(store, self.hub_folder, wanted, licence, self.overwrite)
         from lvlm2p.teachers.labelset.paths import writable_file
 
         out = writable_file(self.out)

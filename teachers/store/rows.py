@@ -5,6 +5,7 @@
     view/<view key>                               the View, as JSON, once
     reply/<fingerprint>/<view key>/<sample>/...   one provider reply, until the label is there
     claim/<fingerprint>/<view key>[/<sample>]     who is asking right now
+    batch/<nonce>                                 questions that are in a provider's batch API
 
 The tag column repeats what `labels stats` adds up, so that it need not open the rows. Reading goes
 around diskcache's own ``get``: one query a batch, on a connection that can't write.

@@ -162,8 +162,12 @@ class LabelStore:
 
     def put_reply(self, key: str, reply: Mapping[str, Any]) -> None:
         """Keep a reply until the answer that it is a part of is stored."""
+        self.put_row(f"reply/{key}", reply, "reply")
+
+    def put_row(self, key: str, row: Mapping[str, Any], tag: str) -> None:
+        """Put a JSON object under any key."""
         with self._write() as cache:
-            cache.set(f"reply/{key}", json.dumps(dict(reply)), tag="reply")
+            cache.set(key, json.dumps(dict(row)), tag=tag)
 
     # Claims: of all processes and threads, one asks
 
@@ -220,11 +224,12 @@ class LabelStore:
             self._in_flight.clear()
         return self._lock
 
-    def typical(self, fingerprint: str) -> tuple[float | None, float | None]:
-        """Mean latency (seconds) and cost (dollars) of some stored labels; None: not known."""
+    def typical(self, fingerprint: str, batch: bool | None = None) -> tuple[float | None, ...]:
+        """Mean latency (seconds) and cost (dollars) of some stored labels; None: not known.
+        ``batch``: of those alone that did or didn't come in a batch, at once and half the price."""
         keys = self.reader.keys(f"label/{fingerprint}/", limit=200)
         found = self.find((key.removeprefix("label/") for key in keys), bad={})
-        labels = [answer for answer, _ in found.values()]
+        labels = [one for one, _ in found.values() if batch in (None, one.latency_s == 0)]
         if not labels:
             return None, None
         costs: list[float | None] = [0.0, *(label.cost_usd for label in labels)]

@@ -166,7 +166,7 @@ def _problem(store: LabelStore, row: _Row) -> str | None:
             return None if View.from_json(parse_json(row.value)).key == name else ALIEN_VIEW
         if kind == "claim":
             return None if is_held(store.path, lock_id_in(row.value)) else STALE
-        if kind in ("reply", "hits"):  # hits: counters of earlier versions
+        if kind in ("reply", "batch", "hits"):  # hits: counters of earlier versions
             return None if isinstance(parse_json(row.value), dict) else "not JSON"
     except UnknownNameError:  # of a task: nothing wrong with the row
         return None

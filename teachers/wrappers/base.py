@@ -28,6 +28,7 @@ class TeacherWrapper(Teacher):
         self.name = inner.name
         self.counts = inner.counts
         self.instant = inner.instant
+        self.by_batch = inner.by_batch
 
     @property
     def fingerprint(self) -> str:

@@ -80,8 +80,9 @@ class StoredTeacher(TeacherWrapper):
             estimate = replace(estimate, seconds=len(todo) / INSTANT_PER_S)
         if not todo or self.inner.instant:
             return estimate
-        latency, cost = self.store.typical(self.fingerprint_for(views[0].task))
-        if latency is not None:
+        fingerprint = self.fingerprint_for(views[0].task)
+        latency, cost = self.store.typical(fingerprint, self.by_batch if estimate.paid else None)
+        if latency is not None and not self.by_batch:
             side_by_side = min(self.inner.at_a_time, len(todo))
             estimate = replace(estimate, seconds=latency * len(todo) / side_by_side)
         if cost is not None:

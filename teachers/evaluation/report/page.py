@@ -14,8 +14,14 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
+from lvlm2p.teachers.evaluation.cheapest import by_environment, cheapest
 from lvlm2p.teachers.evaluation.report.gallery import gallery
-from lvlm2p.teachers.evaluation.report.plots import confusion_plot, distance_plot, reliability_plot
+from lvlm2p.teachers.evaluation.report.plots import (
+    confusion_plot,
+    distance_plot,
+    pareto_plot,
+    reliability_plot,
+)
 from lvlm2p.teachers.evaluation.report.report import Report
 from lvlm2p.teachers.evaluation.report.texts import visible
 from lvlm2p.teachers.evaluation.results import Evaluation, Results
@@ -62,6 +68,7 @@ def page(report: Report) -> str:
         is_baseline=results.is_baseline,
         by_teacher=_by_teacher(results.results),
         plots={key: _marked(plots, Markup) for key, plots in _plots(results.results).items()},
+        choices=_choices(results, Markup),
         agreement=results.agreement,
         unusable=results.unusable,
         notes=results.notes,
@@ -70,6 +77,21 @@ def page(report: Report) -> str:
         script_digest=Markup(_digest(script)),
         data=Markup(_script_safe(gallery(report))),
     )
+
+
+def _choices(results: Results, markup: type[str]) -> list[dict[str, Any]]:
+    """For each environment: what its teachers offer for which price, the cheapest that is good
+    enough, and a plot where there is a choice."""
+    return [
+        {
+            "env": env,
+            "offers": found,
+            "cheapest": cheapest(found),
+            "plot": markup(pareto_plot(found, f"pareto-{n}")) if len(found) > 1 else None,
+        }
+        for n, (env, found) in enumerate(by_environment(results))
+        if found
+    ]
 
 
 def _lead(results: Results) -> str:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from lvlm2p.teachers.evaluation.cheapest import Offer
 from lvlm2p.teachers.evaluation.results import Bin, Confusion, Stratum
+from lvlm2p.teachers.evaluation.wording import dollars
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -104,6 +106,34 @@ def distance_plot(strata: tuple[Stratum, ...], name: str) -> str:
         axes.set(ylim=(0, 1), xlabel="steps to success", ylabel="top-1")
         axes.set_yticks([0, 0.5, 1], ["0", "50%", "100%"])
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+
+    return _svg(draw, (2.8, 2.4), name)
+
+
+def pareto_plot(offers: Sequence[Offer], name: str) -> str:
+    """Accuracy against price; filled: good enough; the line: nobody is better at both."""
+
+    def draw(axes: Axes) -> None:
+        most = max(offer.usd for offer in offers) or 1.0
+        least = min((offer.usd for offer in offers if offer.usd), default=most)
+        free = least / 10  # where a price of nothing stands on a logarithmic axis
+        best = [(offer.usd or free, offer.top1) for offer in offers if offer.best]
+        axes.plot(*zip(*best, strict=True), color=FAINT, linewidth=1, drawstyle="steps-post")
+        for number, offer in enumerate(offers, start=1):
+            at = (offer.usd or free, offer.top1)
+            inside = ACCENT if offer.good else "none"
+            axes.scatter(*at, s=36, color=inside, edgecolor=ACCENT, zorder=3, clip_on=False)
+            axes.annotate(
+                str(number), at, (5, -11), textcoords="offset points", annotation_clip=False
+            )
+        nearest = min(offer.usd or free for offer in offers)
+        axes.set(xscale="log", xlim=(nearest / 2, most * 2), ylim=(0, 1))
+        axes.set(xlabel="$ per 1,000 labels", ylabel="top-1")
+        axes.minorticks_off()
+        cheap, dear = min(o.usd for o in offers), max(o.usd for o in offers)
+        shown = [cheap, dear] if dear > 4 * cheap else [dear]  # two would stand on each other
+        axes.set_xticks([usd or free for usd in shown], [dollars(usd) for usd in shown])
+        axes.set_yticks([0, 0.5, 1], ["0", "50%", "100%"])
 
     return _svg(draw, (2.8, 2.4), name)
 

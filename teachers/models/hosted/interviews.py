@@ -34,6 +34,11 @@ class Interviewer:
     concurrency: int
     sample: int
 
+    @property
+    def in_flight(self) -> int:
+        """Calls that are under way."""
+        return self.caller.limiter.running
+
     def answers(
         self, views: Sequence[View], begin: Callable[[View], Interview]
     ) -> Generator[tuple[int, Answer], None, None]:

@@ -73,22 +73,31 @@ class Client:
     keys: Sequence[str] = field(default=(), repr=False)
     image_detail: str | None = None
 
-    async def call(self, request: Request, key: str | None) -> Reply:
+    async def call(
+        self, request: Request, key: str | None, exchange: wire.Exchange | None = None
+    ) -> Reply:
         """Send ``request`` once.
+
+        Args:
+            exchange: over which it goes; None: a new one.
 
         Raises:
             ProviderError: no answer came.
         """
         started = time.perf_counter()
-        exchange = wire.Exchange(
-            self.model, self.api_base or self.home, self.timeout, self.insecure, self.keys
-        )
+        exchange = exchange or self.exchange()
         try:
             async with asyncio.timeout(self.timeout + _GRACE):
                 response = await self._send(request, key, exchange)
             return self._reply(request, response, exchange, time.perf_counter() - started)
         except Exception as error:  # litellm raises its own, openai's, httpx's, ValueError ...
             raise self._error(error, exchange) from None
+
+    def exchange(self) -> wire.Exchange:
+        """A call to this model, under the rules of the wire."""
+        return wire.Exchange(
+            self.model, self.api_base or self.home, self.timeout, self.insecure, self.keys
+        )
 
     async def _send(self, request: Request, key: str | None, exchange: wire.Exchange) -> Any:
         token = wire.CURRENT.set(exchange)

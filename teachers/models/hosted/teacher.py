@@ -15,7 +15,9 @@ from lvlm2p.teachers.errors import ConfigError, TeacherNotReadyError
 from lvlm2p.teachers.label import Answer
 from lvlm2p.teachers.models.elicit.registry import elicitation_names
 from lvlm2p.teachers.models.hosted import addresses
+from lvlm2p.teachers.models.hosted.batches.interviewer import BatchInterviewer
 from lvlm2p.teachers.models.hosted.capabilities import Capabilities, capabilities_of, price_entry
+from lvlm2p.teachers.models.hosted.connecting import by_batches, by_calls, check_by_batch
 from lvlm2p.teachers.models.hosted.endpoints import LOCAL_SERVER
 from lvlm2p.teachers.models.hosted.interviews import Interviewer
 from lvlm2p.teachers.models.hosted.litellm_client import Client, import_litellm, register_free
@@ -26,8 +28,6 @@ from lvlm2p.teachers.models.hosted.providers import (
     provider_of,
     served_models,
 )
-from lvlm2p.teachers.models.hosted.rate_limit import ConcurrencyLimiter
-from lvlm2p.teachers.models.hosted.retry import Caller
 from lvlm2p.teachers.models.hosted.status import status_of
 from lvlm2p.teachers.models.options import ChatOptions
 from lvlm2p.teachers.models.prompted import PromptedTeacher
@@ -52,8 +52,11 @@ class ChatTeacher(PromptedTeacher):
         self.provider = provider_of(name)
         self.url = endpoint(name, self.provider, options.api_base)
         super().__init__(name, options, context)
+        self.by_batch = context.by_batch
+        if self.by_batch:
+            check_by_batch(name, self.provider.prefix)
         self._connecting = threading.Lock()
-        self._interviewer: Interviewer | None = None
+        self._interviewer: Interviewer | BatchInterviewer | None = None
 
     @classmethod
     def build(cls, name: str, options: ChatOptions, context: Context) -> ChatTeacher:
@@ -176,7 +179,8 @@ class ChatTeacher(PromptedTeacher):
         if not self.capabilities.paid:
             return 0.0
         each = price_of_1000(self.model, *self._asked)
-        return None if each is None else labels * each / 1000
+        whole = None if each is None else labels * each / 1000
+        return whole / 2 if self.by_batch and whole is not None else whole
 
     @property
     def _asked(self) -> tuple[str, int | None, AnswerFormat, int, str | None]:
@@ -201,7 +205,7 @@ class ChatTeacher(PromptedTeacher):
     def in_flight(self) -> int:
         """See :class:`Teacher`."""
         interviewer = self._interviewer
-        return 0 if interviewer is None else interviewer.caller.limiter.running
+        return 0 if interviewer is None else interviewer.in_flight
 
     def estimate(self, views: Sequence[View]) -> CostEstimate:
         """See :class:`Teacher`. A hosted model's time is a rule of thumb, a local one's depends on
@@ -210,6 +214,9 @@ class ChatTeacher(PromptedTeacher):
         if not estimate.calls or not self.capabilities.paid:
             return estimate
         estimate = replace(estimate, paid=True, at_least=self._thinks)
+        if self.by_batch:
+            turns = {len(self.prompted(view.task)[0].questions) for view in views}
+            return replace(estimate, batches=max(turns))
         sent, said = tokens_of_label(self.model, *self._asked)
         each = FIRST_TOKEN_S * estimate.calls / estimate.states + said / TOKENS_PER_S
         seconds = max(each, each * estimate.states / options.concurrency)
@@ -241,7 +248,7 @@ class ChatTeacher(PromptedTeacher):
                 self.count(answer)
                 yield index, answer
 
-    def _connect(self) -> Interviewer:
+    def _connect(self) -> Interviewer | BatchInterviewer:
         """Keys, client and limits, made when the first question is asked."""
         options = self.options
         if self.provider.local and self.url is not None:
@@ -261,18 +268,11 @@ class ChatTeacher(PromptedTeacher):
             keys=tuple(key for key in keys if key is not None),
             image_detail=options.image_detail,
         )
-        limiter = ConcurrencyLimiter(
-            keys, options.concurrency, options.requests_per_minute, options.tokens_per_minute
-        )
-        caller = Caller(
-            client.call,
-            limiter,
-            options.retries,
-            self.context.journal,
-            self.context.budget,
-            down_after=max(8, 2 * options.concurrency),
-        )
-        return Interviewer(self.name, caller, options.concurrency, self.context.sample)
+        if self.by_batch:
+            price = self.price(1)
+            each = None if price is None else price / self.elicitation.calls
+            return by_batches(self.name, client, keys, options, self.context, each)
+        return by_calls(self.name, client, keys, options, self.context)
 
     def _client_class(self) -> type[Client]:
         if self.provider.local and not self.name.startswith("litellm:"):

@@ -14,7 +14,7 @@ import asyncio
 import os
 import ssl
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 LONGEST = 16 * 2**20
 """Bytes of an answer. A label's has a few thousand."""
+
+LONGEST_FILE = 128 * 2**20
+"""Bytes of a file of answers, those of a whole batch."""
 
 MOST_CONTAINERS, MOST_VALUES = 200_000, 1_000_000
 """Of a JSON answer. Empty lists take thirty times as much memory as on the wire."""
@@ -54,6 +57,10 @@ class Exchange:
         headers: of the last answer, names in lower case.
         body: of the last answer, unpacked.
         error: what went wrong on the wire, since the client above may hide it.
+        carry: called instead of the network, with this exchange, method, URL, headers and body; it
+            fills in the answer, or raises a ProviderError. None: the network.
+        lines: whether the answer is a file of JSON values, one a line, each of which is checked
+            when it is read.
     """
 
     who: str
@@ -65,6 +72,8 @@ class Exchange:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     error: ProviderError | None = None
+    carry: Callable[[Exchange, str, str, Mapping[str, str], bytes], None] | None = None
+    lines: bool = False
 
     @property
     def text(self) -> str:
@@ -94,6 +103,9 @@ async def send(
         if exchange.endpoint is not None:
             url = addresses.with_query(url, urlsplit(exchange.endpoint).query)
         _check(exchange, url, headers)
+        if exchange.carry is not None:
+            exchange.carry(exchange, method, url, headers, body)
+            return
         async with asyncio.timeout(exchange.timeout):
             await _exchange(exchange, method, url, headers, body, tls)
     except ProviderError as error:
@@ -210,11 +222,12 @@ async def _read(exchange: Exchange, answer: aiohttp.ClientResponse) -> bytes:
     Raises:
         ProviderError: it is too long, packed or unpacked, or packed in a way nobody asked for.
     """
+    longest = LONGEST_FILE if exchange.lines else LONGEST
     too_long = ProviderError(
         "unavailable",
-        f"{exchange.who}: the answer has more than {LONGEST >> 20} MB and was cut off",
+        f"{exchange.who}: the answer has more than {longest >> 20} MB and was cut off",
     )
-    if (answer.content_length or 0) > LONGEST:
+    if (answer.content_length or 0) > longest:
         raise too_long
     packed = answer.headers.get("Content-Encoding", "").strip().lower()
     if packed not in ("", "identity", "gzip", "x-gzip", "deflate"):
@@ -225,9 +238,9 @@ async def _read(exchange: Exchange, answer: aiohttp.ClientResponse) -> bytes:
     parts, received, length = [], 0, 0
     async for chunk in answer.content.iter_any():
         received += len(chunk)
-        part = chunk if unpacker is None else unpacker.unpack(chunk, LONGEST + 1 - length)
+        part = chunk if unpacker is None else unpacker.unpack(chunk, longest + 1 - length)
         length += len(part)
-        if max(received, length) > LONGEST:
+        if max(received, length) > longest:
             raise too_long
         parts.append(part)
     return b"".join(parts)
@@ -235,6 +248,8 @@ async def _read(exchange: Exchange, answer: aiohttp.ClientResponse) -> bytes:
 
 def _check_values(exchange: Exchange) -> None:
     body = exchange.body
+    if exchange.lines:
+        return
     if body.count(b"{") + body.count(b"[") > MOST_CONTAINERS or body.count(b",") > MOST_VALUES:
         exchange.body = b""
         raise ProviderError("unavailable", f"{exchange.who}: the answer has a million parts")

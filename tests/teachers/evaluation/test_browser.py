@@ -260,3 +260,91 @@ def test_it_fits_a_phone_in_the_dark(browser: Browser, site: Path) -> None:
     dark = phone.evaluate("getComputedStyle(document.body).backgroundColor")
     assert dark == "rgb(23, 23, 21)"
     phone.close()
+
+
+def test_a_link_leads_to_one_state(page: Page) -> None:
+    data = page.evaluate("JSON.parse(document.getElementById('data').textContent)")
+    last = data["cases"][-1]["key"]
+    page.select_option("#outcome", "wrong")
+    page.evaluate("key => { location.hash = `state-${key}`; }", last)
+    card = page.locator(f"#state-{last}")
+    card.wait_for()
+    assert page.evaluate("document.activeElement.id") == f"state-{last}"
+    assert card.evaluate("node => node.getBoundingClientRect().top < innerHeight")
+    link = page.locator(".card .link").first
+    link.click()
+    assert page.evaluate("location.hash") == f"#state-{link.inner_text()}"
+    page.evaluate("location.hash = '#state-nobody'")
+    page.evaluate("location.hash = '#summary'")
+
+
+def test_a_page_opens_at_the_state_that_its_address_names(browser: Browser, site: Path) -> None:
+    opened = browser.new_page(viewport={"width": 390, "height": 844})
+    opened.goto(site.as_uri())
+    keys = opened.evaluate(
+        "JSON.parse(document.getElementById('data').textContent).cases.map(item => item.key)"
+    )
+    opened.goto("about:blank")
+    opened.goto(f"{site.as_uri()}#state-{keys[-1]}")
+    opened.locator(f"#state-{keys[-1]}").wait_for()
+    assert opened.evaluate("document.activeElement.id") == f"state-{keys[-1]}"
+    opened.close()
+
+
+def test_arrow_keys_go_from_state_to_state(page: Page) -> None:
+    cards = page.locator(".card")
+    cards.first.focus()
+    page.keyboard.press("ArrowRight")
+    second = cards.nth(1).get_attribute("id")
+    assert page.evaluate("document.activeElement.id") == second
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate("document.activeElement.id") == cards.first.get_attribute("id")
+    cards.nth(23).focus()
+    page.keyboard.press("ArrowRight")  # more are drawn
+    assert page.evaluate("document.activeElement.id") == cards.nth(24).get_attribute("id")
+
+
+def test_two_teachers_stand_side_by_side(page: Page) -> None:
+    page.select_option("#teacher", label="sure")
+    page.select_option("#beside", label="good")
+    first = page.locator(".card").first
+    names = first.locator(".who").all_inner_texts()
+    assert names == ["sure", "good"]
+    left, right = (first.locator(".answer").nth(n).bounding_box() for n in (0, 1))
+    assert left is not None and right is not None
+    assert left["x"] + left["width"] <= right["x"] and abs(left["y"] - right["y"]) < 2
+    page.select_option("#outcome", "differ")
+    count = int(page.locator("#count").inner_text().split()[0])
+    assert 0 < count < 80
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_the_cheapest_that_is_good_enough(page: Page) -> None:
+    said = page.locator("#price .choice").first.inner_text()
+    assert "per 1,000 labels, top-1" in said or "Of none of these" in said
+    assert page.locator("#price figure svg").count() == 2
+    assert page.locator("#price b").count() == 0  # of the hostile name
+    assert page.locator("#table tbody th .level").count() == 6
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_barrier(browser: Browser, site: Path, width: int, scheme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    context = browser.new_context(
+        viewport={"width": width, "height": 900},
+        color_scheme="dark" if scheme == "dark" else "light",
+        bypass_csp=True,  # the page runs no script but its own, and axe is one
+    )
+    opened = context.new_page()
+    opened.goto(site.as_uri())
+    for summary in opened.locator("details summary").all():
+        summary.click()
+    found = axe.run(opened).response["violations"]
+    assert [(one["id"], [node["html"] for node in one["nodes"]][:3]) for one in found] == []
+    opened.locator(".open").first.click()
+    found = axe.run(opened).response["violations"]
+    assert [(one["id"], [node["html"] for node in one["nodes"]][:3]) for one in found] == []
+    context.close()

@@ -119,7 +119,11 @@
   }
 
   function card(item, answers) {
-    const box = make("article", "card");
+    const pair = beside.value && answers.length === 2;
+    const box = make("article", pair ? "card pair" : "card");
+    box.id = `state-${item.key}`;
+    box.tabIndex = -1;
+    box.setAttribute("aria-label", `State ${item.key}: ${item.mission}`);
     const top = make("div", "top");
     let picture = null;
     if (item.picture) {
@@ -132,7 +136,12 @@
     }
     const about = make("div", "about");
     about.append(make("strong", "", item.mission));
-    about.append(make("p", "note", data.envs[item.env].replace("MiniGrid-", "")));
+    const where = make("p", "note", `${data.envs[item.env].replace("MiniGrid-", "")} `);
+    const link = make("a", "link", item.key);
+    link.href = `#${box.id}`;
+    link.title = "Link to this state";
+    where.append(link);
+    about.append(where);
     if (item.carrying) about.append(make("p", "", `carries a ${item.carrying}`));
     if (item.optimal) {
       const best = data.actions[item.env].filter((_, index) => item.optimal[index]).join(" or ");
@@ -142,7 +151,9 @@
     top.append(about);
     box.append(top);
     const blocks = answers.map((answer) => answerBlock(item, answer, picture));
-    box.append(...blocks);
+    const group = make("div", "answers");
+    group.append(...blocks);
+    box.append(group);
     const first = blocks.find((block) => block.querySelector("button.who"));
     if (first) first.querySelector("button.who").click();
     return box;
@@ -175,14 +186,16 @@
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
 
   // ---- filters
-  const [outcome, teacher, task] = ["outcome", "teacher", "task"].map(byId);
+  const [outcome, teacher, beside, task] = ["outcome", "teacher", "beside", "task"].map(byId);
 
   function option(select, value, text) {
     const node = make("option", "", text);
     node.value = value;
     select.append(node);
   }
-  data.teachers.forEach((name, index) => option(teacher, index, name));
+  for (const select of [teacher, beside]) {
+    data.teachers.forEach((name, index) => option(select, index, name));
+  }
   for (const name of new Set(data.tasks)) {
     option(task, `task ${name}`, name);
     const own = data.envs.filter((_, index) => data.tasks[index] === name);
@@ -197,9 +210,16 @@
   }
   function matches(item) {
     if (!inTask(item)) return null;
-    const own = item.answers.filter((a) => !teacher.value || a.teacher === Number(teacher.value));
-    const hit = !outcome.value || own.some((a) => a.outcome === outcome.value);
+    const wanted = [teacher, beside].map((select) => select.value).filter(Boolean).map(Number);
+    const own = item.answers.filter((a) => !teacher.value || wanted.includes(a.teacher));
+    if (teacher.value) own.sort((a, b) => wanted.indexOf(a.teacher) - wanted.indexOf(b.teacher));
+    const hit = !outcome.value || own.some((a) => a.outcome === outcome.value)
+      || (outcome.value === "differ" && differ(own));
     return own.length && hit ? own : null;
+  }
+  function differ(answers) {
+    const chosen = answers.filter((a) => a.p).map((a) => a.p.indexOf(Math.max(...a.p)));
+    return new Set(chosen).size > 1;
   }
 
   let waiting = [];
@@ -219,8 +239,38 @@
     byId("cards").replaceChildren();
     showMore();
   }
-  for (const select of [outcome, teacher, task]) select.addEventListener("change", filter);
+  for (const select of [outcome, teacher, beside, task]) select.addEventListener("change", filter);
+
+  // ---- one state: by its link, and from one to the next by the arrow keys
+  function go(node) {
+    node.focus({ preventScroll: true });
+    node.scrollIntoView({ block: "nearest" });
+  }
+  function goToNamed() {
+    const name = decodeURIComponent(location.hash.slice(1));
+    if (!name.startsWith("state-")) return;
+    if (!data.cases.some((item) => `state-${item.key}` === name)) return;
+    const shown = () => byId(name);
+    const ahead = () => waiting.some(([item]) => `state-${item.key}` === name);
+    if (!shown() && !ahead()) {
+      for (const select of [outcome, teacher, beside, task]) select.value = "";
+      filter();
+    }
+    while (!shown() && waiting.length) showMore();
+    go(shown());
+  }
+  window.addEventListener("hashchange", goToNamed);
+  byId("cards").addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    const own = event.target.closest(".card");
+    if (!step || !own || event.altKey || event.ctrlKey || event.metaKey) return;
+    if (step > 0 && !own.nextElementSibling) showMore();
+    const next = step > 0 ? own.nextElementSibling : own.previousElementSibling;
+    if (next) go(next);
+    event.preventDefault();
+  });
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
   byId("more").addEventListener("click", showMore);
   filter();
+  goToNamed();
 })();

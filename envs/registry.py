@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 
 from lvlm2p.envs.errors import UnknownNameError, UserError
+from lvlm2p.envs.questions import SUFFIX, question_task
 from lvlm2p.envs.task import Task
 from lvlm2p.envs.task import View as View  # reads saved views, once this file is imported
 
@@ -52,6 +53,8 @@ def task_named(name: str) -> Task:
         UnknownNameError: there is none; the sentence names the nearest.
     """
     _builtin()
+    if name not in _TASKS and name.endswith(SUFFIX):
+        return question_task(task_named(name.removesuffix(SUFFIX)))
     if name not in _TASKS:
         _installed()
     if name not in _TASKS:

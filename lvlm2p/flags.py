@@ -24,6 +24,9 @@ Argv = Sequence[str]
 Flag = tuple[Any, Any]
 """Of tyro's: an annotated type, and the dataclass field that holds the default."""
 
+KEY_VALUES = {"teacher_args": "-T", "view_args": "--view-arg"}
+"""Options that are given key by key, and with which flag."""
+
 WIDEST = 120
 """Columns of ``--help`` at most."""
 
@@ -47,8 +50,9 @@ def parse(command: str, model: type[Model], argv: Argv, doc: str | None) -> tupl
         read |= vars(value) if name in getattr(model, "help_groups", {}) else {name: value}
     json = read.pop("json")
     read.pop("config")
-    if "teacher_args" in read:
-        read["teacher_args"] = data.get("teacher_args", {}) | key_values(read["teacher_args"])
+    for name, flag in KEY_VALUES.items():
+        if name in read:
+            read[name] = data.get(name, {}) | key_values(read[name], flag)
     given = {word.partition("=")[0][2:].replace("-", "_") for word in words if word[:2] == "--"}
     bare = {name: field.get_default() for name, field in model.model_fields.items()} | shown
     # What nobody gave is left to the model, which may want to know that.
@@ -101,9 +105,11 @@ def _flags(model: type[BaseModel], data: Mapping[str, Any], source: Path | None)
         flags[name] = (Annotated[(kind, tyro.conf.arg(help=doc or "", **marks))], value)
 
     for name, field in model.model_fields.items():
-        if name == "teacher_args":
+        if name in KEY_VALUES:
             kind: Any = tyro.conf.UseAppendAction[tuple[str, ...]]
-            marks = {"name": "teacher-arg", "aliases": ("-T",), "metavar": "KEY=VALUE"}
+            marks: dict[str, Any] = {"name": name[:-1].replace("_", "-"), "metavar": "KEY=VALUE"}
+            if KEY_VALUES[name][1] != "-":
+                marks["aliases"] = (KEY_VALUES[name],)
             add(name, kind, field.description, (), marks)
             continue
         default = (
@@ -187,13 +193,13 @@ def _by_own_names(path: Path, data: dict[Any, Any], model: type[BaseModel]) -> d
     )
 
 
-def key_values(pairs: Sequence[str]) -> dict[str, str]:
-    """``["a=1", "b=x"]`` as a mapping."""
+def key_values(pairs: Sequence[str], flag: str = "-T") -> dict[str, str]:
+    """``["a=1", "b=x"]``, given with ``flag``, as a mapping."""
     from lvlm2p.teachers.errors import ConfigError
 
     for pair in pairs:
         if "=" not in pair or pair.startswith("="):
-            raise ConfigError(f"-T {pair}: a teacher's option is written key=value")
+            raise ConfigError(f"{flag} {pair}: a teacher's option is written key=value")
     return {key: value for key, _, value in (pair.partition("=") for pair in pairs)}
 
 

@@ -117,8 +117,6 @@ def load_teacher(
     }
     loader = partial(load_teacher, store=store, **asking)
     built = teacher = _build(teacher_class, base, checked, Context(store, budget, sample, loader))
-    if shown is not None:
-        built.name = name
     if store is not None:
         from lvlm2p.teachers.wrappers.stored import StoredTeacher
 
@@ -128,6 +126,11 @@ def load_teacher(
         from lvlm2p.teachers.wrappers.symmetric import CanonicalTeacher
 
         teacher = CanonicalTeacher(teacher)
+    if shown is not None:
+        from lvlm2p.teachers.wrappers.base import TeacherWrapper
+
+        teacher = TeacherWrapper(teacher)
+        teacher.name = name
     return teacher
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from lvlm2p.envs import Option, Task, View, question, question_task
+from lvlm2p.envs import Option, Planning, Task, View, question, question_task
 from lvlm2p.envs.errors import UserError
+from lvlm2p.teachers.errors import AnswerError
 from lvlm2p.teachers.label import Answer, Failure, Label, Usage, add_usd
 from lvlm2p.teachers.models.elicit.plans import parse_plan
 from lvlm2p.teachers.models.options import PromptedOptions
@@ -104,29 +105,29 @@ class PlannedTeacher(TeacherWrapper):
 
     def _label(self, view: View, answers: Sequence[Answer]) -> Answer:
         """The answers carried out in ``view``."""
-        failures = [answer for answer in answers if isinstance(answer, Failure)]
-        if 2 * len(failures) > len(answers):
-            first = failures[0]
-            how = f"{len(failures)} of {len(answers)} plans can't be used; the first: "
-            return self._failure(view, answers, first, how + first.message)
         planning = planning_of(view.task)
-        aliases = dict(planning.aliases(view))
-        read = [
-            _renamed(parse_plan(answer.transcript[-1].text, planning), aliases)
-            for answer in answers
-            if isinstance(answer, Label)
-        ]
+        aliases = planning.aliases(view)
+        plans = [_plan_in(answer, planning) for answer in answers]
+        read = [_renamed(plan, aliases) for plan in plans if plan is not None]
+        unread = len(answers) - len(read)
+        if 2 * unread > len(answers):
+            failed = (answer for answer in answers if isinstance(answer, Failure))
+            first = next(failed, None)
+            why = "they can't be read" if first is None else f"the first: {first.message}"
+            message = f"{unread} of {len(answers)} plans can't be used; {why}"
+            return self._failure(view, answers, first, message)
         shares: dict[Plan, float] = {}
         for plan in read:
             shares[plan] = shares.get(plan, 0.0) + 1 / len(read)
-        plans = [(share, plan) for plan, share in shares.items()]
-        mixed = mix(view, plans, self._executor(view.task))
+        mixed = mix(
+            view, [(share, plan) for plan, share in shares.items()], self._executor(view.task)
+        )
         if mixed.probabilities is None:
             return self._failure(view, answers, None, mixed.why)
         return Label(
             probabilities=mixed.probabilities,
             elicitation="plans",
-            analysis={**mixed.account, "unread": len(failures)},
+            analysis={**mixed.account, "unread": unread},
             **self._facts_of(view, answers),
         )
 
@@ -156,7 +157,17 @@ class PlannedTeacher(TeacherWrapper):
         }
 
 
-def _renamed(plan: Plan, aliases: dict[str, str]) -> Plan:
+def _plan_in(answer: Answer, planning: Planning[View]) -> Plan | None:
+    """The plan of one sample; None: there is none, or what the store holds is no plan any more."""
+    if isinstance(answer, Failure) or not answer.transcript:
+        return None
+    try:
+        return parse_plan(answer.transcript[-1].text, planning)
+    except AnswerError:
+        return None
+
+
+def _renamed(plan: Plan, aliases: Mapping[str, str]) -> Plan:
     """Things by the names that the sentence has for them."""
     return tuple(
         Option(option.verb, aliases.get(option.thing, option.thing)) if option.thing else option

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 
+from lvlm2p import cli
 from lvlm2p.envs import View, question, question_task, source_of, task_named
 from lvlm2p.envs.doorkey.tasks import COLORED, SIMPLE
 from lvlm2p.teachers import (
@@ -201,3 +202,24 @@ def test_tasks_and_options_that_do_not_fit(httpserver: HTTPServer) -> None:
     )
     with pytest.raises(ConfigError, match="temperature=0 are all the same"):
         planner(httpserver, temperature=0)
+
+
+def test_text_image_and_both_stand_in_one_report(
+    httpserver: HTTPServer, script: Script, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script._answers = [openai_body('{"plan":["go to the unicorn","explore"]}')]
+    names = [f"qwen-vl-local@{shown}" for shown in ("text", "image", "both")]
+    asked = ["-T", "model=some-vl", "-T", f"api_base={httpserver.url_for('/v1')}"]
+    where = ["--env", "LVLM2P-SimpleDoorKey-v0", "--out", str(tmp_path / "report")]
+    size = ["--states", "6", "--episodes", "0", "--probes", "0", "-T", "samples=1", "--yes"]
+    command = ["evaluate", "--teacher", *names, "--elicit", "plans", *asked, *where, *size]
+    assert cli.main([*command, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out.splitlines()[-1])["results"]
+    assert [row["teacher"] for row in rows] == names
+    report = json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))
+    assert {tuple(row["teachers"]) for row in report["agreement"]} >= {(names[0], names[1])}
+    for row in report["results"]:
+        assert row["plans"]["infeasible"]["value"] == 0.5
+        assert row["plans"]["accuracy"] is not None
+        assert any(finding["code"] == "infeasible" for finding in row["findings"])
+    assert len(script.requests) < 18  # one for each sentence; and one for each picture, twice

@@ -151,12 +151,7 @@ def load_prompt(
         questions=questions,
         opening=opening,
         fingerprint=_fingerprint(
-            task,
-            answer.elicit,
-            questions,
-            manifest.style,
-            templates.sources,
-            opening,
+            *(task, answer.elicit, questions, manifest.style, templates.sources, opening),
             {} if shown == "image" else {"shown": shown, "coordinates": coordinates},
         ),
         shown=shown,

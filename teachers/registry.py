@@ -103,11 +103,10 @@ def load_teacher(
     """
     base, shown = _split_view(name)
     teacher_class = _find(base)
-    if shown is not None:
-        options = {"view": shown, **(options or {})}
+    options = {**shown, **(options or {})}
     if offline and store is None:
         raise ConfigError("offline answers come from a label store alone: give one with --store")
-    checked = _options(name, teacher_class, options or {})
+    checked = _options(name, teacher_class, options)
     asking: dict[str, Any] = {
         "offline": offline,
         "on_miss": on_miss,
@@ -126,18 +125,21 @@ def load_teacher(
         from lvlm2p.teachers.wrappers.symmetric import CanonicalTeacher
 
         teacher = CanonicalTeacher(teacher)
-    if shown is not None:
-        from lvlm2p.teachers.wrappers.base import TeacherWrapper
-
-        teacher = TeacherWrapper(teacher)
-        teacher.name = name
-    return teacher
+    return _renamed(teacher, name) if shown else teacher
 
 
-def _split_view(name: str) -> tuple[str, str | None]:
+def _split_view(name: str) -> tuple[str, dict[str, object]]:
     """``gemini@text`` is ``gemini`` with ``-T view=text``: another name in a report of several."""
     base, at, shown = name.rpartition("@")
-    return (base, shown) if at and shown in VIEWS else (name, None)
+    return (base, {"view": shown}) if at and shown in VIEWS else (name, {})
+
+
+def _renamed(teacher: Teacher, name: str) -> Teacher:
+    from lvlm2p.teachers.wrappers.base import TeacherWrapper
+
+    renamed = TeacherWrapper(teacher)
+    renamed.name = name
+    return renamed
 
 
 def _build(teacher_class: Any, name: str, options: BaseModel, context: Context) -> Teacher:

@@ -9,8 +9,8 @@ from lvlm2p.envs import Option, Planning, Task, View, question, question_task
 from lvlm2p.envs.errors import UserError
 from lvlm2p.teachers.errors import AnswerError
 from lvlm2p.teachers.label import Answer, Failure, Label, Usage, add_usd
-from lvlm2p.teachers.models.elicit.plans import parse_plan
 from lvlm2p.teachers.models.options import PromptedOptions
+from lvlm2p.teachers.plans.answer import parse_plan
 from lvlm2p.teachers.plans.mixture import Plan, lacks_planning, mix, planning_of
 from lvlm2p.teachers.plugin import fingerprint_of
 from lvlm2p.teachers.teacher import CostEstimate, Teacher, checked_answers

@@ -24,7 +24,7 @@ from lvlm2p.teachers import (
     Teacher,
     load_teacher,
 )
-from lvlm2p.teachers.models.elicit.plans import parse_plan
+from lvlm2p.teachers.plans.answer import parse_plan
 from tests.envs.doorkey.rooms import room
 from tests.support.chat import Script, openai_body
 

@@ -77,7 +77,7 @@ def _listed(text: str) -> list[Any] | None:
         if isinstance(value, Pairs):
             plans = [item for key, item in value if bare(key) in PLAN_KEYS]
             if plans:
-                return plans[-1] if _is_list(plans[-1]) else _split(str(plans[-1]))
+                return list(plans[-1]) if _is_list(plans[-1]) else _split(str(plans[-1]))
         elif _is_list(value):
             return list(value)
     for pattern in (_BRACES, _LINE):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from lvlm2p.envs import Option, Planning, Task, View, question, question_task
 from lvlm2p.envs.errors import UserError
 from lvlm2p.teachers.errors import AnswerError
-from lvlm2p.teachers.label import Answer, Failure, Label, Usage, add_usd
+from lvlm2p.teachers.label import Answer, Failure, FailureKind, Label, Usage, add_usd
 from lvlm2p.teachers.models.options import PromptedOptions
 from lvlm2p.teachers.plans.answer import parse_plan
 from lvlm2p.teachers.plans.mixture import Plan, lacks_planning, mix, planning_of
@@ -134,10 +135,10 @@ class PlannedTeacher(TeacherWrapper):
     def _failure(
         self, view: View, answers: Sequence[Answer], like: Failure | None, message: str
     ) -> Failure:
-        kind = "invalid" if like is None else like.failure
+        kind: FailureKind = "invalid" if like is None else like.failure
         return Failure(failure=kind, message=message, **self._facts_of(view, answers))
 
-    def _facts_of(self, view: View, answers: Sequence[Answer]) -> dict[str, object]:
+    def _facts_of(self, view: View, answers: Sequence[Answer]) -> dict[str, Any]:
         """Who answered, in which words and at what price: all samples together."""
         first = answers[0]
         usage, cost = Usage(), 0.0 if answers else None

@@ -25,12 +25,12 @@ from lvlm2p.teachers import (
     load_teacher,
 )
 from lvlm2p.teachers.plans.answer import parse_plan
+from lvlm2p.teachers.plans.mixture import planning_of
 from tests.envs.doorkey.rooms import room
 from tests.support.chat import Script, openai_body
 
 FETCH = '{"plan":["go to <key>","pick up <key>"]}'
-PLANNING = SIMPLE.planning
-assert PLANNING is not None
+PLANNING = planning_of(SIMPLE)
 
 
 def seen(drawn: str, carried: str = "", task: str = "simple-door-key") -> View:

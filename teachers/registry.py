@@ -28,6 +28,7 @@ from lvlm2p.teachers.errors import (
     TeacherNotReadyError,
     UnknownNameError,
 )
+from lvlm2p.teachers.named_view import renamed, split_view
 from lvlm2p.teachers.numerals import numbers_in_digits
 from lvlm2p.teachers.plugin import Context, Status
 
@@ -100,10 +101,12 @@ def load_teacher(
         ConfigError: an option that this teacher does not have, or an unusable value.
         TeacherNotReadyError: a package that it needs is missing.
     """
-    teacher_class = _find(name)
+    base, shown = split_view(name)
+    teacher_class = _find(base)
+    options = {**shown, **(options or {})}
     if offline and store is None:
         raise ConfigError("offline answers come from a label store alone: give one with --store")
-    own, members = _split_options(name, teacher_class, options or {})
+    own, members = _split_options(name, teacher_class, options)
     checked = _options(name, teacher_class, own)
     asking: dict[str, Any] = {
         "offline": offline,
@@ -114,16 +117,21 @@ def load_teacher(
     }
     loader = partial(load_teacher, store=store, by_batch=by_batch, **asking)
     context = Context(store, budget, sample, loader, members, by_batch)
-    teacher = _build(teacher_class, name, checked, context)
-    if store is not None and not teacher.composed:
-        from lvlm2p.teachers.wrappers.stored import StoredTeacher
-
-        teacher = StoredTeacher(teacher, store, **asking)
+    teacher = _around(_build(teacher_class, base, checked, context), store, asking)
     if symmetry == "canonical":
         from lvlm2p.teachers.wrappers.symmetric import CanonicalTeacher
 
         teacher = CanonicalTeacher(teacher)
-    return teacher
+    return renamed(teacher, name) if shown else teacher
+
+
+def _around(built: Teacher, store: LabelStore | None, asking: Mapping[str, Any]) -> Teacher:
+    """The teacher behind the store, if there is one, in what it wraps around itself."""
+    if store is None or built.composed:
+        return built.around(built)
+    from lvlm2p.teachers.wrappers.stored import StoredTeacher
+
+    return built.around(StoredTeacher(built, store, **asking))
 
 
 def _build(teacher_class: Any, name: str, options: BaseModel, context: Context) -> Teacher:
@@ -172,6 +180,7 @@ def _third_parties() -> dict[str, EntryPoint]:
 
 def _find(name: str) -> Any:
     """The class behind ``name``."""
+    name, _ = split_view(name)
     base, colon, rest = name.partition(":")
     if base in TAKES_MORE and not rest:
         raise ConfigError(f"{base} needs {TAKES_MORE[base]}")

@@ -52,6 +52,8 @@ class Plan:
     distance: int | None
     """Actions until success when acting optimally; None where it can't be reached.
     Where the environment moves by itself: the fewest that could suffice."""
+    gave_up: str | None = None
+    """A sentence, where the planner looked for too long: the actions mean nothing then."""
 
 
 @dataclass(frozen=True)

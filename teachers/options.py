@@ -52,7 +52,7 @@ class TeacherOptions(EnvironmentOptions):
     """What the teacher gets of a state: the picture, words in its place, or both; None is the
     teacher's own default. To compare them in one report, name the teacher NAME@text and so on."""
 
-    view_args: dict[str, Any] = {}
+    view_args: dict[str, Any] = Field(default_factory=dict)
     """How states are put into words; on the command line --view-arg coordinates=true."""
 
     prompt: str | None = None

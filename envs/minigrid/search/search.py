@@ -43,7 +43,7 @@ MOST_REMEMBERED = 200_000
 GAVE_UP = -1
 
 
-class Solution(NamedTuple):
+class Solved(NamedTuple):
     """Optimal actions, a bit each by MiniGrid's number; and how many are needed.
 
     No actions: success is out of reach (distance None), or the search was given up (``GAVE_UP``).
@@ -63,10 +63,10 @@ class Layouts:
     """What is known of the layouts that were asked about last."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[Problem, dict[tuple[Moment, int], Solution]] = OrderedDict()
+        self._known: OrderedDict[Problem, dict[tuple[Moment, int], Solved]] = OrderedDict()
         self._count = 0
 
-    def solve(self, problem: Problem, moment: Moment, progress: int) -> Solution:
+    def solve(self, problem: Problem, moment: Moment, progress: int) -> Solved:
         """The optimal actions of one state."""
         known = self._known.get(problem)
         if known is None:
@@ -99,7 +99,7 @@ class Search:
         problem: Problem,
         moment: Moment,
         progress: int,
-        known: dict[tuple[Moment, int], Solution],
+        known: dict[tuple[Moment, int], Solved],
     ) -> None:
         self.problem, self.known = problem, known
         self._root = progress
@@ -114,7 +114,7 @@ class Search:
         }
         self._start = self._node(moment, progress)
 
-    def run(self) -> Solution:
+    def run(self) -> Solved:
         """Look until all shortest ways are found."""
         cost: dict[Node, int] = {self._start: 0}
         queue = [(self._bound(self._start), 0, self._start)]
@@ -130,17 +130,17 @@ class Search:
                 best = total
                 continue
             if len(ways) >= MOST_NODES:
-                return Solution(0, GAVE_UP)
+                return Solved(0, GAVE_UP)
             ways[node] = list(self._leave(node))
             for _, later in ways[node]:
                 if so_far + 1 < cost.get(later, NEVER):
                     cost[later] = so_far + 1
                     heapq.heappush(queue, (so_far + 1 + self._ahead(later), so_far + 1, later))
-        return Solution(0, None) if best is None else self._read(ways, cost, best)
+        return Solved(0, None) if best is None else self._read(ways, cost, best)
 
     def _read(
         self, ways: dict[Node, list[tuple[int, Node]]], cost: dict[Node, int], best: int
-    ) -> Solution:
+    ) -> Solved:
         """What the ways say of every state on one of the shortest."""
         left: dict[Node, int] = {SUCCESS: 0}
         for node in sorted(ways, key=lambda node: -cost[node]):
@@ -154,7 +154,7 @@ class Search:
             if actions:
                 left[node] = best - cost[node]
                 moment = self._moment(node)
-                self.known[moment, node[3]] = Solution(actions, left[node])
+                self.known[moment, node[3]] = Solved(actions, left[node])
         return self.known[self._moment(self._start), self._root]
 
     def _solved(self, node: Node) -> int | None:

@@ -16,7 +16,7 @@ from lvlm2p.envs.minigrid.search.problem import (
     ends_badly,
     progress_after,
 )
-from lvlm2p.envs.minigrid.search.search import Layouts, Solution
+from lvlm2p.envs.minigrid.search.search import Layouts, Solved
 from lvlm2p.envs.minigrid.state import BALL, BOX, DOOR, EMPTY_CELL, GOAL, KEY, LAVA, WALL_CELLS
 
 SIX = (0, 1, 2, 3, 4, 5)
@@ -26,7 +26,7 @@ MOST = 60_000
 State = tuple[Moment, int]
 
 
-def exhaustive(problem: Problem, start: State) -> dict[State, Solution] | None:
+def exhaustive(problem: Problem, start: State) -> dict[State, Solved] | None:
     """Every reachable state's optimal actions by a backward pass over all of them."""
     ways: dict[State, list[tuple[int, State | None]]] = {}
     todo = [start]
@@ -72,7 +72,7 @@ def exhaustive(problem: Problem, start: State) -> dict[State, Solution] | None:
             rest = 0 if later is None else left.get(later)
             if distance is not None and rest is not None and rest + 1 == distance:
                 actions |= 1 << action
-        found[state] = Solution(actions, distance)
+        found[state] = Solved(actions, distance)
     return found
 
 

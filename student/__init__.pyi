@@ -5,6 +5,9 @@ from .comparison.config import CompareConfig as CompareConfig
 from .config import TrainConfig as TrainConfig
 from .playback.play import PlayConfig as PlayConfig
 from .playback.play import play as play
+from .reproduction.config import ReproduceConfig as ReproduceConfig
+from .reproduction.run import Reproduction as Reproduction
+from .reproduction.run import reproduce as reproduce
 from .sweep.config import SweepConfig as SweepConfig
 from .sweep.result import SweepResult as SweepResult
 from .sweep.run import sweep as sweep

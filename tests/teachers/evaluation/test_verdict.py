@@ -60,7 +60,7 @@ def test_a_threshold_lies_between_what_was_enough_and_what_was_not() -> None:
     assert found == Thresholds(acting=(0.95, 0.65), top1=(0.98, 0.85))
     assert thresholds_of(rows[:1], (0.0, 0.25)) == CAUTIOUS, "never below what is cautious"
     low = thresholds_of((taught(0.9, 1.0), taught(0.2, 0.1, top1=0.3)), (0.0, 0.25))
-    assert low == CAUTIOUS
+    assert low == Thresholds(acting=(0.85, 0.55), top1=(0.95, 0.8))
     never = thresholds_of((taught(0.99, 0.2, top1=0.98), taught(0.9, 1.0)), (0.0, 0.25))
     assert never == Thresholds(acting=(0.99, 0.99), top1=(0.98, 0.98))
 

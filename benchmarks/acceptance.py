@@ -4,7 +4,8 @@
 
 Each row is one command line, printed before it runs. A run that is already there is not repeated.
 Beside the student stands its teacher, acting on the same 500 episodes. --verdicts runs the rows of
-VERDICTS alone and writes what `lvlm2p evaluate` quotes: teachers/evaluation/benchmark.json.
+VERDICTS alone (or those of them that are named) and writes what `lvlm2p evaluate` quotes:
+teachers/evaluation/benchmark.json.
 """
 
 from __future__ import annotations
@@ -65,9 +66,11 @@ ROWS: dict[str, tuple[list[str], float | None]] = {
 }
 
 
-VERDICTS = ("door-expert", "door-worse", "door-bad", "door-poor")
-"""Teachers of less and less success; their students' figures stand in verdicts."""
-ALONE = "door-none"
+VERDICTS = {"go-to-door": "door", "lava-gap": "lava", "fetch": "fetch",
+            "dynamic-obstacles": "dodge"}  # fmt: skip
+"""How the rows of a task begin whose figures stand in verdicts."""
+TAUGHT = ("expert", "worse", "bad", "poor")
+"""How they end: teachers of less and less success."""
 
 
 def command(name: str, seed: int, folder: Path) -> list[str]:
@@ -117,28 +120,48 @@ def teachers_own(folder: Path) -> float | None:
     return evaluate(policy, config.env, EPISODES, FINAL_SEED + config.seed).success
 
 
+def error_rate(name: str) -> float:
+    """Of the row's simulated teacher."""
+    return float(next(f for f in ROWS[name][0] if f.startswith("error_rate=")).partition("=")[2])
+
+
 def write_verdicts(success: dict[str, list[float]], own: dict[str, list[float]]) -> None:
-    """Write benchmark.json from the students' and the teachers' own success, by row and seed."""
-    from lvlm2p.teachers.evaluation.benchmark import FILE, Benchmark, Taught
+    """Write the figures of each task with rows into benchmark.json, from the students' and the
+    teachers' own success, by row and seed; the figures of other tasks stay."""
+    from lvlm2p.teachers.evaluation import benchmark
     from lvlm2p.teachers.files import write_atomically
 
     def span(name: str) -> tuple[float, float]:
         return round(min(success[name]), 3), round(max(success[name]), 3)
 
-    taught = [
-        Taught(teacher=round(sum(own[name]) / len(own[name]), 3), students=span(name))
-        for name in VERDICTS
-    ]
-    figures = Benchmark(
-        command="python benchmarks/acceptance.py --verdicts",
-        date=datetime.now(UTC).date().isoformat(),
-        env=DOOR[1],
-        frames=int(DOOR[3]),
-        seeds=len(success[ALONE]),
-        alone=span(ALONE),
-        taught=tuple(taught),
-    )
-    write_atomically(FILE, figures.model_dump_json(indent=1) + "\n")
+    found = {}
+    for task, short in VERDICTS.items():
+        rows = [f"{short}-{end}" for end in TAUGHT if f"{short}-{end}" in own]
+        alone = f"{short}-none"
+        if not rows or alone not in success:
+            continue
+        taught = tuple(
+            benchmark.Taught(
+                teacher=round(sum(own[name]) / len(own[name]), 3),
+                top1=1 - error_rate(name),
+                students=span(name),
+            )
+            for name in rows
+        )
+        found[task] = benchmark.Benchmark(
+            task=task,
+            date=datetime.now(UTC).date().isoformat(),
+            env=ROWS[alone][0][1],
+            frames=int(ROWS[alone][0][3]),
+            seeds=min(len(success[name]) for name in (*rows, alone)),
+            alone=span(alone),
+            taught=taught,
+            thresholds=benchmark.thresholds_of(taught, span(alone)),
+        )
+    before = {figures.task: figures for figures in benchmark.benchmarks().tasks}
+    command = "python benchmarks/acceptance.py --verdicts"
+    whole = benchmark.Benchmarks(command=command, tasks=tuple((before | found).values()))
+    write_atomically(benchmark.FILE, whole.model_dump_json(indent=1) + "\n")
 
 
 def main() -> int:
@@ -148,7 +171,10 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("runs/acceptance"))
     parser.add_argument("--verdicts", action="store_true")
     options = parser.parse_args()
-    names = [*VERDICTS, ALONE] if options.verdicts else options.names
+    names = options.names
+    if options.verdicts:
+        every = [f"{short}-{end}" for short in VERDICTS.values() for end in (*TAUGHT, "none")]
+        names = [name for name in every if options.names == list(ROWS) or name in options.names]
     options.out.mkdir(parents=True, exist_ok=True)
     print(
         "| run | greedy success, seeds 0.. | the teacher's own | frames to training return 0.8 "

@@ -195,11 +195,27 @@ def doctor(argv: Argv) -> None:
     show(result.as_json(), result.summary(), json)
 
 
+def reproduce(argv: Argv) -> None:
+    """The papers' figures: figure3, figure4, table-llm4teach; picture, CSV and a table."""
+    from lvlm2p.student import ReproduceConfig
+
+    config, json = parse("reproduce", ReproduceConfig, argv, reproduce.__doc__)
+    from lvlm2p.student import reproduce as run
+    from lvlm2p.teachers.options import TeacherOptions
+    from lvlm2p.teachers.spending import approval
+
+    limits = config.model_dump(include={"budget_usd", "budget_calls", "yes"})
+    result = run(config, approval(TeacherOptions(symmetry="canonical", **limits), ["--seeds 1"]))
+    show(result.as_json(), result.table, json)
+    if (trouble := result.trouble()) is not None:
+        raise trouble
+
+
 COMMANDS: dict[str, Callable[[Argv], None]] = {
     command.__name__: command
     for command in (
         *(train, evaluate, label, labels, teachers, envs, task, serve, play, export, compare),
-        *(sweep, doctor),
+        *(sweep, reproduce, doctor),
     )
 }
 

@@ -7,6 +7,9 @@ from .export.config import StudentExportConfig as StudentExportConfig
 from .export.write import export_student as export_student
 from .playback.play import PlayConfig as PlayConfig
 from .playback.play import play as play
+from .reproduction.config import ReproduceConfig as ReproduceConfig
+from .reproduction.run import Reproduction as Reproduction
+from .reproduction.run import reproduce as reproduce
 from .sweep.config import SweepConfig as SweepConfig
 from .sweep.result import SweepResult as SweepResult
 from .sweep.run import sweep as sweep

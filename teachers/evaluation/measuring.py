@@ -11,6 +11,7 @@ import numpy as np
 from lvlm2p.envs import Task
 from lvlm2p.teachers.evaluation import measures
 from lvlm2p.teachers.evaluation.acting import act
+from lvlm2p.teachers.evaluation.benchmark import benchmark
 from lvlm2p.teachers.evaluation.findings import find
 from lvlm2p.teachers.evaluation.outcome import Outcome
 from lvlm2p.teachers.evaluation.probes import probe
@@ -156,7 +157,13 @@ def _evaluation(
         temperature=outcome.temperature,
         findings=find(scored, outcome),
         verdict=judge_teacher(
-            len(scored.labels), outcome.valid, scored.top1, acting, acting_sampled, uniform
+            len(scored.labels),
+            outcome.valid,
+            scored.top1,
+            acting,
+            acting_sampled,
+            uniform,
+            benchmark(spec.task.name),
         ),
     )
 

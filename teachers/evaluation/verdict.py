@@ -6,20 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from lvlm2p.teachers.evaluation.benchmark import Benchmark, Taught, benchmark
+from lvlm2p.teachers.evaluation.benchmark import CAUTIOUS, Benchmark, Taught
 from lvlm2p.teachers.evaluation.results import Acting, Evaluation, Interval, Verdict
 from lvlm2p.teachers.evaluation.sufficiency import above, decided, needed
 from lvlm2p.teachers.evaluation.wording import percent, ranged
 
 Level = Literal["strong", "useful", "doubtful", "no"]
 
-STRONG, USEFUL = 0.85, 0.5
-"""Acting success from which distillation helped, without further care and with lambda ending."""
-STRONG_TOP1, USEFUL_TOP1 = 0.95, 0.8
-"""The same for top-1, where no episodes were played: an episode is many choices (the teacher that
-succeeds in 0.86 of episodes is right in 95% of states, the one that does in 0.63 in 85%)."""
-RANGES = {"strong": (STRONG, math.inf), "useful": (USEFUL, STRONG), "doubtful": (0.0, USEFUL)}
-"""From and below which acting success."""
 HALF = 0.5
 """A teacher that surely answers less often than this, and never did, has nothing to teach."""
 UNASKED = 0.1
@@ -41,6 +34,7 @@ def judge_teacher(
     acting: Acting | None,
     sampled: Acting | None,
     uniform: Evaluation | None,
+    figures: Benchmark | None = None,
 ) -> Verdict:
     """The verdict: by acting success where episodes were played, else by top-1.
 
@@ -51,18 +45,20 @@ def judge_teacher(
         acting: episodes by the most probable action.
         sampled: episodes by drawing from the probabilities.
         uniform: the evaluation of uniformly random answers on the same states and episodes.
+        figures: what our benchmark found on this task; None: it has none of it.
     """
     if labelled == 0:
         return _without_labels(valid)
+    thresholds = figures.thresholds if figures is not None else CAUTIOUS
     if acting is not None and _its_own(acting, valid):
         measured = f"Acting on its most probable action succeeds in {ranged(acting.success)}."
         found, other = acting.success, uniform.success if uniform else None
-        judged = _judged(measured, found, other, (STRONG, USEFUL), "episodes")
+        judged = _judged(measured, found, other, thresholds.acting, "episodes", figures)
         return judged.model_copy(update={"text": judged.text + _sharpen(acting, sampled)})
     if top1 is not None:
         measured = f"{_why_top1(acting)} its top-1 is {ranged(top1)}."
         other = uniform.top1 if uniform else None
-        return _judged(measured, top1, other, (STRONG_TOP1, USEFUL_TOP1), "states")
+        return _judged(measured, top1, other, thresholds.top1, "states", figures)
     return Verdict(
         level="unknown", text="Without a planner and without episodes it can't be judged."
     )
@@ -100,6 +96,7 @@ def _judged(
     uniform: Interval | None,
     thresholds: tuple[float, float],
     what: Literal["episodes", "states"],
+    figures: Benchmark | None,
 ) -> Verdict:
     strong, useful = thresholds
     if not decided(found, uniform, useful):
@@ -111,7 +108,7 @@ def _judged(
             f"these rates hold, --{what} {number} would do; here were {found.n:,}.",
         )
     level = _level(found, uniform, strong, useful)
-    return Verdict(level=level, text=f"{measured} {advice(level, benchmark())}")
+    return Verdict(level=level, text=f"{measured} {advice(level, figures)}")
 
 
 def _level(found: Interval, uniform: Interval | None, strong: float, useful: float) -> Level:
@@ -122,11 +119,13 @@ def _level(found: Interval, uniform: Interval | None, strong: float, useful: flo
     return "useful" if found.value >= useful else "doubtful"
 
 
-def advice(level: Level, figures: Benchmark) -> str:
+def advice(level: Level, figures: Benchmark | None) -> str:
     """What students of such teachers reached in ``figures``, and what to do with this one."""
-    if level == "no":
+    if level == "no" or figures is None:
         return ADVICE[level]
-    low, high = RANGES[level]
+    strong, useful = figures.thresholds.acting
+    ranges = {"strong": (strong, math.inf), "useful": (useful, strong), "doubtful": (0.0, useful)}
+    low, high = ranges[level]
     alike = [taught for taught in figures.taught if low <= taught.teacher < high]
     if not alike:
         return ADVICE[level]
@@ -138,8 +137,9 @@ def _reached(taught: Sequence[Taught], figures: Benchmark) -> str:
     who = "a simulated teacher" if len(taught) == 1 else "simulated teachers"
     ends = [end for each in taught for end in each.students]
     return (
-        f"In our benchmark students of {who} of {teachers}, with independent errors, ended at "
-        f"{_span(min(ends), max(ends))}, where students alone reach {_span(*figures.alone)}."
+        f"In our benchmark on {figures.env} students of {who} of {teachers}, with independent "
+        f"errors, ended at {_span(min(ends), max(ends))}, where students alone reach "
+        f"{_span(*figures.alone)}."
     )
 
 

@@ -16,7 +16,10 @@ from lvlm2p.cli import main
 from tests.golden.compare import FOLDER, shape
 from tests.golden.questions import task_views
 
-COMMANDS = ("train", "evaluate", "label", "teachers", "serve", "play", "export", "compare", "sweep")
+COMMANDS = (
+    *("train", "evaluate", "label", "teachers", "serve", "play", "export", "compare", "sweep"),
+    "reproduce",
+)
 ON_LABELS = ("stats", "export", "import", "verify", "prune", "show")
 
 ENV = "MiniGrid-LavaGapS5-v0"

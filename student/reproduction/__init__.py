@@ -1,0 +1,1 @@
+"""`lvlm2p reproduce`: the figures and tables of the papers, each by one command."""

@@ -6,7 +6,7 @@ export PYTHONHASHSEED ?= 0
 # installs is never imported), so every process would compile PyTorch for itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo docs release lock test lint test-slow mutants test-vllm bench clean help
+.PHONY: demo docs release lock test lint test-slow mutants test-vllm bench bench-quick clean help
 
 help:
 	@echo "make demo       train a student with and without a teacher, in minutes"
@@ -18,6 +18,7 @@ help:
 	@echo "make bench      the numbers in docs/performance.md"
 	@echo "make release    build sdist and wheel into dist/, check them, try them out"
 	@echo "make lock       requirements-ci.txt: the pins with the hashes of their files"
+	@echo "make bench-quick  frames to a good student, with a teacher and without, in minutes"
 	@echo "make clean      remove environments and caches, keep runs/"
 
 # HASHES=1 takes only files whose hash is in requirements-ci.txt: those of PyPI, PyTorch's CUDA
@@ -83,6 +84,9 @@ lock: .venv/.dev
 	$(BIN)/uv pip compile --no-config --python-version 3.11.5 --universal --generate-hashes --quiet \
 		--no-annotate --custom-compile-command 'make lock' --constraint constraints.txt --extra dev \
 		--output-file requirements-ci.txt pyproject.toml
+
+bench-quick: .venv/.dev
+	$(BIN)/python benchmarks/sample_efficiency.py --quick
 
 clean:
 	rm -rf .venv .venv-vllm build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -21,6 +21,10 @@ from typing import Any
 
 EPISODES = 500
 
+LONG_ROLLOUTS = [  # the defaults before there were recipes, with which all this was measured
+    *("--recipe", "fast", "--n-envs", "16", "--n-steps", "128", "--n-steps-later", "128"),
+    *("--epochs", "4", "--kl-minibatches", "64", "--kl-images", "0"),
+]
 DOOR = ["--env", "MiniGrid-GoToDoor-6x6-v0", "--frames", "20000"]
 LAVA = ["--env", "MiniGrid-LavaGapS6-v0", "--frames", "20000"]
 EXPERT = ["--teacher", "expert", "-T", "error_rate=0.0105"]
@@ -31,7 +35,8 @@ FETCH = ["--env", "MiniGrid-Fetch-6x6-N2-v0", "--frames", "20000"]
 DODGE = ["--env", "MiniGrid-Dynamic-Obstacles-6x6-v0", "--frames", "20000"]
 TINY = ["--teacher", "tiny-vl", "--symmetry", "canonical", "--frames", "30000"]
 LONGER = [*NOBODY, "--frames", "30000"]
-A2C = ["--algo", "a2c", "--frames", "40000"]  # flags given twice: the last one counts
+SHORT = ["--n-steps", "5", "--n-steps-later", "5", "--kl-minibatches", "4"]
+A2C = ["--algo", "a2c", "--frames", "40000", *SHORT]  # flags given twice: the last one counts
 
 ROWS: dict[str, tuple[list[str], float | None]] = {
     # name: flags, and the greedy success that at least 4 of 5 seeds must reach
@@ -76,7 +81,16 @@ TAUGHT = ("expert", "worse", "bad", "poor")
 def command(name: str, seed: int, folder: Path) -> list[str]:
     flags = [flag.format(seed=seed) for flag in ROWS[name][0]]
     return [
-        *("lvlm2p", "train", *flags, "--seed", str(seed), "--final-episodes", str(EPISODES)),
+        *(
+            "lvlm2p",
+            "train",
+            *LONG_ROLLOUTS,
+            *flags,
+            "--seed",
+            str(seed),
+            "--final-episodes",
+            str(EPISODES),
+        ),
         *("--no-progress", "--run-dir", str(folder)),
     ]
 

@@ -6,6 +6,8 @@ from .errors import UnknownNameError as UnknownNameError
 from .errors import UserError as UserError
 from .generic.observer import SnapshotObserver as SnapshotObserver
 from .generic.snapshot import observation_in as observation_in
+from .images import observation_of as observation_of
+from .images import random_images as random_images
 from .make import make_env as make_env
 from .make import view_of as view_of
 from .observers import GridObserver as GridObserver

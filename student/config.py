@@ -1,8 +1,7 @@
 """Every choice of a training run.
 
 The defaults of PPO and A2C (lr, gamma, GAE, clip, entropy and value weights, epochs, minibatch) are
-the paper's. Ours are 16 environments instead of 3, and the distillation: best actions as targets,
-64 replayed minibatches an update, and a weight that falls once the student has caught up.
+the paper's; what a recipe sets (:mod:`lvlm2p.student.recipe`) stands before them.
 
 Kept free of heavy imports: the command line reads this file to print its help.
 """
@@ -23,7 +22,7 @@ from pydantic import (
 
 from lvlm2p.envs.options import MADE
 from lvlm2p.student.learn.ask import parse_ask
-from lvlm2p.student.recipe import DEFAULT, options_for_recipes, recipe_names, recipe_values
+from lvlm2p.student.recipe import default_recipe, options_for_recipes, recipe_help, recipe_values
 from lvlm2p.teachers.options import ANSWERING, BUDGET, STORED, TeacherOptions
 
 if TYPE_CHECKING:
@@ -68,23 +67,15 @@ class TrainConfig(TeacherOptions):
         "budget": BUDGET,
         "store": STORED,
         "student": (
-            *(
-                "recipe",
-                "algo",
-                "n_envs",
-                "n_steps",
-                "epochs",
-                "batch_size",
-                "lr",
-                "gamma",
-                "gae_lambda",
-            ),
+            *("recipe", "algo", "n_envs", "n_steps", "n_steps_later", "epochs", "batch_size"),
+            *("lr", "gamma", "gae_lambda"),
             *("clip", "ent_coef", "vf_coef", "max_grad_norm", "opt_eps", "hidden"),
             *("memory", "device"),
         ),
         "distillation": (
-            *("kl_coef", "kl_schedule", "kl_frames", "kl_floor", "kl_target", "kl_direction"),
-            *("kl_minibatches", "teacher_return"),
+            *("kl_coef", "kl_schedule", "kl_frames", "kl_fall", "kl_updates", "kl_floor"),
+            *("kl_target", "kl_loss", "kl_minibatches", "kl_images", "stale_labels"),
+            "teacher_return",
         ),
         "run": (
             *("run_dir", "resume", "eval_every", "eval_episodes", "final_episodes"),
@@ -98,10 +89,7 @@ class TrainConfig(TeacherOptions):
     teacher: str = "expert"
     """Who gives advice; none trains by rewards alone. `lvlm2p teachers` lists who there is."""
 
-    recipe: str = Field(
-        default=DEFAULT,
-        description=f"Named settings below all flags: {', '.join(recipe_names())}; or a YAML file.",
-    )
+    recipe: str | None = Field(default=None, description=recipe_help())
 
     algo: Literal["ppo", "a2c"] = "ppo"
     """The reinforcement-learning algorithm."""
@@ -124,6 +112,10 @@ class TrainConfig(TeacherOptions):
 
     n_steps: int | None = Field(default=None, gt=0)
     """Steps in each environment between two updates; None: 128 for PPO, 5 for A2C."""
+
+    n_steps_later: int | None = Field(default=None, gt=0)
+    """As many at least once the student has caught up with its teacher (--kl-schedule caught-up);
+    None: --n-steps."""
 
     epochs: int = Field(default=4, gt=0)
     """PPO's passes over each rollout."""
@@ -169,26 +161,40 @@ class TrainConfig(TeacherOptions):
     kl_coef: float = Field(default=1.0, ge=0)
     """Weight of the distillation loss KL(teacher‖student): the paper's lambda."""
 
-    kl_schedule: Literal["constant", "linear", "exponential", "caught-up"] = "caught-up"
+    kl_schedule: Literal["constant", "caught-up", "by-update"] = "caught-up"
     """How the weight falls, never below --kl-floor. caught-up: constant until the student's
-    evaluated return reaches the teacher's, then linearly over --kl-frames; linear and exponential:
-    over the first --kl-frames (exponential: to a hundredth)."""
+    evaluated return reaches the teacher's, then linearly over --kl-frames; by-update: --kl-fall
+    each update from the first on, and to 0 after --kl-updates."""
 
     kl_frames: int = Field(default=4_000, gt=0)
-    """How many frames the fall takes."""
+    """How many frames the fall takes, with --kl-schedule caught-up."""
+
+    kl_fall: float = Field(default=0.005, ge=0)
+    """What the weight loses at each update, with --kl-schedule by-update."""
+
+    kl_updates: int = Field(default=3_000, ge=0)
+    """Updates after which there is no distillation, with --kl-schedule by-update."""
 
     kl_floor: float = Field(default=0.2, ge=0, le=1)
     """The share of --kl-coef below which the weight never falls; 0: distillation ends."""
 
-    kl_target: Literal["soft", "sharpened", "argmax"] = "argmax"
-    """What is distilled: the label as it is, its third power renormalised, or its best action."""
+    kl_target: Literal["soft", "argmax"] = "argmax"
+    """What is distilled: the label as it is, or its best action."""
 
-    kl_direction: Literal["forward", "reverse"] = "forward"
-    """forward: KL(teacher‖student); reverse: KL(student‖teacher)."""
+    kl_loss: Literal["kl", "original-code"] = "kl"
+    """kl: KL(teacher‖student); original-code: what the released code of LVLM2P computes instead."""
+
+    stale_labels: bool = False
+    """Label the first rollout alone, and take its labels for the states at the same places of
+    every later one, as the released code of LVLM2P does."""
 
     kl_minibatches: int | None = Field(default=None, ge=0)
     """Extra distillation minibatches after each update, on all states labelled so far; they cost
     no question. None: 64 for PPO, 4 for A2C."""
+
+    kl_images: int = Field(default=0, ge=0)
+    """Symmetric images of each labelled state (the room turned or mirrored, colours exchanged)
+    that are distilled beside it in the extra minibatches; they cost no question."""
 
     ask: str = "all"
     """Which new states to ask about: all, random:0.25, entropy:0.25 (where the student is least
@@ -233,15 +239,16 @@ class TrainConfig(TeacherOptions):
         options = options_for_recipes(cls.help_groups, cls.model_fields)
         if options.keys() <= given.keys():  # a saved config.yaml: its recipe may have gone
             return {}
-        values = recipe_values(str(given.get("recipe", DEFAULT)), given.get("algo"), options)
-        return {key: value for key, value in values.items() if key not in given}
+        recipe = given.get("recipe") or default_recipe(given.get("teacher"))
+        values = {"recipe": recipe, **recipe_values(str(recipe), given, options)}
+        return {key: value for key, value in values.items() if given.get(key) is None}
 
     @model_validator(mode="wrap")
     @classmethod
     def _over_the_recipe(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         if not isinstance(data, dict):
             return handler(data)
-        config = handler({**cls.preset(data), **data})
+        config = handler({**data, **cls.preset(data)})
         config.model_fields_set.intersection_update(data)
         return config
 

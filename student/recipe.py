@@ -1,7 +1,8 @@
 """Recipes: named settings of a student, one YAML file each in ``recipes/``; any flag goes on top.
 
 A file holds options of ``lvlm2p train`` and, under ``ppo`` and ``a2c``, those that are for one
-algorithm alone. ``about`` is a line for people.
+algorithm alone; under ``lstm``, which comes last, those for a student with memory. ``about`` is a
+line for people.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent / "recipes"
 
-DEFAULT = "fast"
+DEFAULT, DEFAULT_ALONE = "fast", "tuned-none"
+"""With a teacher, and without."""
 
-ALGORITHMS = ("ppo", "a2c")
-"""Also the sections of a recipe."""
+SECTIONS = {"ppo": "algo", "a2c": "algo", "lstm": "memory"}
+"""Sections of a recipe, and the option whose value makes one count; the later goes on top."""
 
 
 def recipe_names() -> list[str]:
@@ -31,13 +33,25 @@ def recipe_names() -> list[str]:
     return sorted(names, key=lambda name: name != DEFAULT)
 
 
+def recipe_help() -> str:
+    """What ``--help`` says of ``--recipe``."""
+    names = ", ".join(recipe_names())
+    default = f"None: {DEFAULT}, or {DEFAULT_ALONE} with --teacher none"
+    return f"Named settings below all flags: {names}; or a YAML file. {default}."
+
+
+def default_recipe(teacher: str | None) -> str:
+    """The recipe where none is named."""
+    return DEFAULT_ALONE if teacher == "none" else DEFAULT
+
+
 def recipe_values(
-    recipe: str, algo: str | None, options: Mapping[str, FieldInfo]
+    recipe: str, given: Mapping[str, Any], options: Mapping[str, FieldInfo]
 ) -> dict[str, Any]:
-    """What ``recipe``, a name or a YAML file, sets for one algorithm.
+    """What ``recipe``, a name or a YAML file, sets under other options.
 
     Args:
-        algo: the algorithm that was asked for; None: the recipe's own, else PPO.
+        given: the other options, which say what algorithm and memory it is for.
         options: those that a recipe may set, by name.
 
     Raises:
@@ -47,12 +61,15 @@ def recipe_values(
     path = _path_of(recipe)
     whole = _mapping(_read(path), f"recipe {recipe}")
     whole.pop("about", None)
-    sections = {name: _mapping(whole.pop(name, {}), f"{name} in {path}") for name in ALGORITHMS}
-    for key in [*whole, *sections["ppo"], *sections["a2c"]]:
+    sections = {name: _mapping(whole.pop(name, {}), f"{name} in {path}") for name in SECTIONS}
+    for key in [*whole, *(key for section in sections.values() for key in section)]:
         if key not in options:
             raise UnknownNameError(f"option in recipe {recipe}:", str(key), options)
-    chosen = algo or whole.get("algo", ALGORITHMS[0])
-    values = {**whole, **sections.get(str(chosen), {})}
+    values = dict(whole)
+    for name, option in SECTIONS.items():
+        chosen = given.get(option) or whole.get(option) or options[option].default
+        if chosen == name:
+            values |= sections[name]
     return {key: _checked(key, value, options[key], path) for key, value in values.items()}
 
 

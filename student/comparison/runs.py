@@ -18,7 +18,8 @@ ALONE = "no teacher"
 OF_A_TEACHER = (
     *("teacher_args", "elicit", "view", "view_args", "prompt", "shots", "labels", "symmetry"),
     *("ask", "teacher_return", "kl_coef", "kl_schedule", "kl_frames", "kl_target"),
-    *("kl_direction", "kl_minibatches"),
+    *("kl_fall", "kl_updates", "kl_loss", "kl_minibatches", "kl_images", "stale_labels"),
+    "n_steps_later",
 )
 """Options that mean nothing where there is no teacher."""
 

@@ -20,9 +20,11 @@ from torch import Tensor
 
 from lvlm2p.student.learn.ask import chosen_by_lot, parse_ask
 from lvlm2p.student.learn.columns import Columns
+from lvlm2p.student.learn.images import LabelledImages
 from lvlm2p.student.learn.losses import distillation_target
 from lvlm2p.student.learn.replay import Replayed, replay_sequences, replay_states
 from lvlm2p.student.learn.sequences import SequenceBuffer
+from lvlm2p.student.learn.stale import FirstRollout
 from lvlm2p.teachers import Failure, Label, Prefetcher, Teacher
 
 if TYPE_CHECKING:
@@ -79,6 +81,9 @@ class LabelBuffer:
             again=torch.empty(0, dtype=torch.bool),
         )
         self._encoder = encoder
+        images = 0 if config.memory != "none" else config.kl_images
+        self._images = LabelledImages(images, config.seed, encoder, actions)
+        self._first = FirstRollout(config.n_steps) if config.stale_labels else None
         self.recounted = 0
         self.prompts: set[str] = set()
         self.spent: str | None = None
@@ -103,6 +108,8 @@ class LabelBuffer:
         ``inputs``: the same states as the student sees them. ``entropy``: of the student's policy
         there, if it is wanted.
         """
+        if self._first is not None and (again := self._first.again()) is not None:
+            return again
         known, result, new = self._rows, [], []
         for i, view in enumerate(views):
             row = known.get(view.key)
@@ -120,6 +127,8 @@ class LabelBuffer:
             for i, observation, mission in zip(new, *seen, strict=True):
                 self._inbox.append(PendingState(result[i], views[i], observation, mission))
             self._prefetcher.submit(views[i] for i in new)
+        if self._first is not None:
+            self._first.keep(result)
         return result
 
     def _asks(self, key: str, entropy: float) -> bool:
@@ -148,6 +157,8 @@ class LabelBuffer:
         if self._inbox:
             # here an answer is a row; what is needed of it no longer is let go
             self._write([self._prefetcher.answers.pop(state.view.key) for state in self._inbox])
+        if self._first is not None:
+            self._first.end()
         if self._entropies:
             self._threshold = float(np.quantile(self._entropies, 1 - self._share))
             self._entropies.clear()
@@ -163,7 +174,10 @@ class LabelBuffer:
         before[rows], again[rows] = why, False
         weights = [answer.weight if isinstance(answer, Label) else 0.0 for answer in answers]
         self.states["weight"][rows] = torch.tensor(weights)
-        self.states["targets"][rows] = self._targets(answers)
+        targets = self.states["targets"][rows] = self._targets(answers)
+        for i in (why == HAS_LABEL).nonzero().squeeze(1).tolist():
+            state = self._inbox[i]
+            self._images.add(state.view, state.observation, targets[i], weights[i])
         self._inbox.clear()
         for answer in answers:
             if isinstance(answer, Failure) and answer.failure == "budget":
@@ -224,7 +238,8 @@ class LabelBuffer:
         With memory: sequences of ``size`` frames in all, each with a labelled state.
         """
         if self._sequences is None:
-            return replay_states(self.states, self._encoder, batches, size, generator)
+            images = self._images.columns
+            return replay_states(self.states, images, self._encoder, batches, size, generator)
         if not len(self._sequences):
             return iter(())
         columns = self._sequences.columns
@@ -248,6 +263,8 @@ class LabelBuffer:
         return {
             **{name: self.states[name].clone() for name in self.states.names},
             **(self._sequences.tensors() if self._sequences is not None else {}),
+            **(self._first.tensors() if self._first is not None else {}),
+            **self._images.tensors(),
             "keys": torch.from_numpy(np.frombuffer(keys, np.uint8).copy()),
             "threshold": torch.tensor(self._threshold, dtype=torch.float64),
         }
@@ -257,6 +274,9 @@ class LabelBuffer:
         keys = tensors["keys"].numpy().tobytes()
         self._rows = {keys[i : i + 32].hex(): i // 32 for i in range(0, len(keys), 32)}
         self.states = Columns(**{name: tensors[name] for name in self.states.names})
+        self._images.restore(tensors)
+        if self._first is not None:
+            self._first.restore(tensors)
         self._again = set(self.states["again"].nonzero().squeeze(1).tolist())
         self._threshold = float(tensors["threshold"])
         if self._sequences is not None:

@@ -6,13 +6,14 @@ Sources: PPO (Schulman et al. 2017, eq. 7 and 9), A2C (Mnih et al. 2016), distil
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-SHARPNESS = 3.0
-"""The power of a ``sharpened`` target."""
+ORIGINAL_MASS = 0.8
+"""What the loss of the original code puts on the teacher's best action; on the others, nothing."""
 
 TIE = 1e-6
 """Actions whose probabilities differ by less are equally good in an ``argmax`` target."""
@@ -42,17 +43,13 @@ def entropy(log_probs: Tensor) -> Tensor:
     return -(log_probs.exp() * log_probs).sum(-1).mean()
 
 
-def distillation_target(
-    labels: Tensor, kind: Literal["soft", "sharpened", "argmax"] = "soft"
-) -> Tensor:
+def distillation_target(labels: Tensor, kind: Literal["soft", "argmax"] = "soft") -> Tensor:
     """What is distilled from a teacher's probabilities, (B, A) to (B, A); rows still sum to 1.
 
-    ``sharpened``: p³ renormalised. ``argmax``: evenly over the most probable actions (ties are
-    common: an expert that finds two actions equally good says so).
+    ``argmax``: evenly over the most probable actions (ties are common: an expert that finds two
+    actions equally good says so).
     """
-    if kind == "sharpened":
-        labels = labels.pow(SHARPNESS)
-    elif kind == "argmax":
+    if kind == "argmax":
         labels = (labels > labels.max(-1, keepdim=True).values - TIE).to(labels.dtype)
     return labels / labels.sum(-1, keepdim=True)
 
@@ -61,20 +58,22 @@ def distillation_loss(
     log_probs: Tensor,
     target: Tensor,
     weight: Tensor,
-    direction: Literal["forward", "reverse"] = "forward",
+    kind: Literal["kl", "original-code"] = "kl",
 ) -> Tensor:
-    """Weighted KL divergence, summed and divided by the number of labelled states, so that a label
-    of less weight has less say beside the rewards, too; 0 where none is labelled.
+    """Weighted, summed and divided by the number of labelled states, so that a label of less weight
+    has less say beside the rewards, too; 0 where none is labelled.
 
-    ``forward``: KL(target‖student). ``reverse``: KL(student‖target), the target mixed with 1% of
-    the uniform distribution, because it is infinite wherever the target is 0. ``target``: (B, A),
-    ``weight``: (B,), ``Label.weight``; rows without a label have 0 and count for nothing, whatever
-    they contain.
+    ``kl``: KL(target‖student), whose gradient is also that of the cross-entropy ("kickstarting",
+    Schmitt et al. 2018). ``original-code``: what the released code of Lee et al. 2025 computes, but
+    for its factor .01: .8 (log .8 - log q), where q is the softmax *of the student's probabilities*
+    at the first of the target's best actions. ``target``: (B, A), ``weight``: (B,),
+    ``Label.weight``; rows without a label have 0 and count for nothing, whatever they contain.
     """
-    if direction == "forward":
+    if kind == "kl":
         divergence = (torch.xlogy(target, target) - target * log_probs).sum(-1)
     else:
-        smooth = 0.99 * target + 0.01 / target.shape[-1]
-        divergence = (log_probs.exp() * (log_probs - smooth.log())).sum(-1)
+        best = target.argmax(-1, keepdim=True)
+        twice = log_probs.exp().log_softmax(-1).gather(-1, best).squeeze(-1)
+        divergence = ORIGINAL_MASS * (math.log(ORIGINAL_MASS) - twice)
     labelled = weight > 0
     return (divergence.where(labelled, 0.0) * weight).sum() / labelled.sum().clamp(min=1)

@@ -62,9 +62,7 @@ def replay(
     batches = round(config.kl_minibatches * share)
     for batch in labels.replay(batches, config.batch_size, generator):
         logits = policy.logits(batch.inputs, batch.state, batch.episode_start)
-        kl = distillation_loss(
-            logits.log_softmax(-1), batch.targets, batch.weight, config.kl_direction
-        )
+        kl = distillation_loss(logits.log_softmax(-1), batch.targets, batch.weight, config.kl_loss)
         gradient_step(kl_weight * kl, policy, optimizer, config.max_grad_norm)
         means.add("distill/replayed_kl", kl)
 

@@ -45,7 +45,7 @@ def update(
             bonus = entropy(log_probs)
             loss = policy_loss + config.vf_coef * critic_loss - config.ent_coef * bonus
             if labels is not None:
-                kl = distillation_loss(log_probs, batch.targets, batch.weight, config.kl_direction)
+                kl = distillation_loss(log_probs, batch.targets, batch.weight, config.kl_loss)
                 loss = loss + kl_weight * kl
                 means.add("distill/kl", kl)
             gradient_step(loss, policy, optimizer, config.max_grad_norm)

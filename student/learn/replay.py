@@ -25,16 +25,29 @@ class Replayed(NamedTuple):
 
 
 def replay_states(
-    states: Columns, encoder: Encoder, batches: int, size: int, generator: torch.Generator
+    states: Columns,
+    images: Columns,
+    encoder: Encoder,
+    batches: int,
+    size: int,
+    generator: torch.Generator,
 ) -> Iterator[Replayed]:
-    """Labelled states in any order, (size, ...): for a student without memory."""
+    """Labelled states and images of them in any order, (size, ...): for a student without
+    memory."""
     known = states["weight"].nonzero().squeeze(1)
     if not len(known):
         return
-    for rows in known[torch.randint(len(known), (batches, size), generator=generator)]:
-        inputs = encoder.stored(states["observation"][rows], states["mission"][rows])
+    both = len(known) + len(images)
+    for rows in torch.randint(both, (batches, size), generator=generator):
+        own = known[rows[rows < len(known)]]
+        other = rows[rows >= len(known)] - len(known)
+
+        def column(name: str, own: Tensor = own, other: Tensor = other) -> Tensor:
+            return torch.cat([states[name][own], images[name][other]])
+
+        inputs = encoder.stored(column("observation"), column("mission"))
         start = torch.zeros_like(inputs.mission, dtype=torch.bool)
-        targets, weight = (states[name][rows].to(start.device) for name in ("targets", "weight"))
+        targets, weight = (column(name).to(start.device) for name in ("targets", "weight"))
         yield Replayed(inputs, targets.new_empty((0, 2, 0)), start, targets, weight)
 
 

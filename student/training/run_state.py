@@ -35,6 +35,7 @@ class Saved(BaseModel, extra="forbid"):
     """What a checkpoint holds beside tensors."""
 
     frames: int
+    updates: int = 0
     seconds: float
     episodes: list[tuple[float, int, bool]]
     teacher_return: float | None
@@ -73,6 +74,7 @@ class Run:
             self.labels = LabelBuffer(config, teacher, self.encoder, self.env.n_actions)
             self._counted = copy(teacher.counts)
         self.frames = 0
+        self.updates = 0
         self.seconds = 0.0
         self.episodes: deque[tuple[float, int, bool]] = deque(maxlen=RECENT)
         self.teacher_return = config.teacher_return
@@ -97,6 +99,7 @@ class Run:
         """Remember this moment, between two updates, as the one to save."""
         self.boundary = {
             "frames": self.frames,
+            "updates": self.updates,
             "seconds": self.seconds,
             "episodes": list(self.episodes),
             "teacher_return": self.teacher_return,
@@ -159,7 +162,7 @@ class Run:
         slots = {**self.optimizer.state_dict(), "state": checkpoint.from_flat(tensors)}
         self.optimizer.load_state_dict(slots)
         self.generator.set_state(tensors["generator"])
-        self.frames, self.seconds = state.frames, state.seconds
+        self.frames, self.updates, self.seconds = state.frames, state.updates, state.seconds
         self.episodes.extend(state.episodes)
         self.teacher_return, self.caught_up_at = state.teacher_return, state.caught_up_at
         self.earlier = state.counts

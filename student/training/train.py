@@ -146,22 +146,24 @@ def _train(run: Run, metrics: Metrics, bar: Progress, stop: threading.Event) -> 
     """The loop: collect, learn, write down, look how good it is, save."""
     config = run.config
     update = {"ppo": ppo.update, "a2c": a2c.update}[config.algo]
-    assert config.n_steps is not None
     run.mark()
     _measure_teacher(run, bar, stop)
     run.mark()
     unguided = False
     next_save, started = run.frames + config.checkpoint_every, time.monotonic() - run.seconds
     while run.frames < config.frames:
-        steps = min(config.n_steps, math.ceil((config.frames - run.frames) / config.n_envs))
+        steps = min(_steps(run), math.ceil((config.frames - run.frames) / config.n_envs))
         begun = time.monotonic()
         rollout = _collected(run, steps, stop)
-        weight = kl_weight(config, run.frames, run.caught_up_at) if run.labels is not None else 0.0
+        weight = 0.0
+        if run.labels is not None:
+            weight = kl_weight(config, run.frames, run.updates, run.caught_up_at)
         losses = update(
             run.policy, run.optimizer, rollout, run.labels, weight, config, run.generator
         )
 
         before, run.frames = run.frames, run.frames + len(rollout.actions)
+        run.updates += 1
         run.position = rollout.end
         run.episodes.extend(
             zip(
@@ -188,6 +190,14 @@ def _train(run: Run, metrics: Metrics, bar: Progress, stop: threading.Event) -> 
         if stop.is_set():
             raise Stopped
     run.save(metrics)
+
+
+def _steps(run: Run) -> int:
+    """How long a rollout is: a student that acts well learns more from longer ones."""
+    n_steps, later = run.config.n_steps, run.config.n_steps_later
+    assert n_steps is not None
+    caught_up = run.caught_up_at is not None and run.config.kl_schedule == "caught-up"
+    return max(n_steps, later) if caught_up and later is not None else n_steps
 
 
 def _collected(run: Run, steps: int, stop: threading.Event) -> Rollout:

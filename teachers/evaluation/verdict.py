@@ -152,5 +152,5 @@ def _sharpen(acting: Acting | None, sampled: Acting | None) -> str:
         return ""
     return (
         f" Drawing from its probabilities succeeds in only {percent(sampled.success.value)}: "
-        "train on argmax or sharpened labels, not on soft ones."
+        "train on argmax labels, not on soft ones."
     )

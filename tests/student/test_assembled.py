@@ -88,7 +88,7 @@ def assert_same(one: Path, other: Path) -> None:
 
 @pytest.mark.parametrize("algo", ["ppo", "a2c"])
 def test_a_teacher_that_always_fails_changes_nothing(tmp_path: Path, algo: str) -> None:
-    options = {"algo": algo, "ent_coef": 0.01, "frames": 640, "eval_every": 320}
+    options = {"algo": algo, "recipe": "fast", "ent_coef": 0.01, "frames": 640, "eval_every": 320}
     run(tmp_path / "failing", FakeTeacher(failing("refusal")), **options)
     run(tmp_path / "alone", "none", **options)
     assert_same(tmp_path / "failing", tmp_path / "alone")
@@ -98,7 +98,7 @@ def test_a_teacher_that_always_fails_changes_nothing(tmp_path: Path, algo: str) 
 
 @pytest.mark.parametrize("algo", ["ppo", "a2c"])
 def test_lambda_0_changes_nothing(tmp_path: Path, algo: str) -> None:
-    options = {"algo": algo, "ent_coef": 0.01, "frames": 640, "eval_every": 320}
+    options = {"algo": algo, "recipe": "fast", "ent_coef": 0.01, "frames": 640, "eval_every": 320}
     run(tmp_path / "silent", "expert", kl_coef=0, **options)
     run(tmp_path / "alone", "none", **options)
     assert_same(tmp_path / "silent", tmp_path / "alone")
@@ -124,6 +124,19 @@ def test_lambda_falls_from_where_the_student_has_caught_up(tmp_path: Path) -> No
             caught_up = row["frames"]
         before = row["frames"]
     assert caught_up is not None and rows[-1]["distill/lambda"] == pytest.approx(0.4)
+
+
+def test_rollouts_are_longer_once_the_student_has_caught_up(tmp_path: Path) -> None:
+    def rollouts(name: str, **options: Any) -> list[int]:
+        run(tmp_path / name, n_envs=4, n_steps=4, frames=128, eval_every=64, eval_episodes=2,
+            teacher_return=-1.0, **options)  # fmt: skip
+        frames = [int(row["frames"]) for row in read_metrics(tmp_path / name / "metrics.csv")]
+        return [after - before for before, after in zip([0, *frames], frames, strict=False)]
+
+    later = {"kl_schedule": "caught-up", "n_steps_later": 10}
+    assert rollouts("longer", **later) == [16, 16, 16, 16, 40, 24]
+    assert rollouts("not-shorter", **{**later, "n_steps_later": 3}) == [16] * 8
+    assert rollouts("constant", n_steps_later=10) == [16] * 8
 
 
 def test_the_teachers_return_is_measured_where_nobody_told_it(tmp_path: Path) -> None:

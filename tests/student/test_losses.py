@@ -58,8 +58,6 @@ def test_policy_gradient_value_loss_and_entropy() -> None:
 def test_targets() -> None:
     labels = t([0.5, 0.3, 0.2], [0.4, 0.4, 0.2])
     assert distillation_target(labels, "soft").tolist() == labels.tolist()
-    cubes = [0.125 / 0.16, 0.027 / 0.16, 0.008 / 0.16]
-    assert distillation_target(labels, "sharpened")[0].tolist() == pytest.approx(cubes)
     assert distillation_target(labels, "argmax").tolist() == [[1, 0, 0], [0.5, 0.5, 0]]
 
 
@@ -74,12 +72,15 @@ def test_forward_kl_is_zero_where_the_student_agrees() -> None:
     assert distillation_loss(same.log(), same, torch.tensor([True])).item() == pytest.approx(0)
 
 
-def test_reverse_kl_by_hand() -> None:
-    target, student = t([1.0, 0.0]), logs([0.5, 0.5])
-    smooth = (0.995, 0.005)
-    expected = sum(0.5 * math.log(0.5 / q) for q in smooth)
-    loss = distillation_loss(student, target, torch.tensor([True]), "reverse")
-    assert loss.item() == pytest.approx(expected)
+def test_the_original_codes_loss_by_hand() -> None:
+    known = torch.tensor([True])
+    # the student is sure, and right: the softmax of (1, 0, 0) is (e, 1, 1) / (e + 2)
+    right = distillation_loss(t([0.0, -1e9, -1e9]), t([0.5, 0.3, 0.2]), known, "original-code")
+    assert right.item() == pytest.approx(0.8 * (math.log(0.8) - math.log(math.e / (math.e + 2))))
+    wrong = distillation_loss(t([0.0, -1e9, -1e9]), t([0.1, 0.5, 0.4]), known, "original-code")
+    assert wrong.item() == pytest.approx(0.8 * (math.log(0.8) + math.log(math.e + 2)))
+    tied = distillation_loss(t([0.0, -1e9, -1e9]), t([0.4, 0.4, 0.2]), known, "original-code")
+    assert tied.item() == right.item()  # of equally good actions the first
 
 
 def test_weights_scale_each_divergence_and_the_divisor_is_the_number_of_labels() -> None:
@@ -90,17 +91,17 @@ def test_weights_scale_each_divergence_and_the_divisor_is_the_number_of_labels()
     assert loss.item() == pytest.approx((1 + 0.25) * math.log(2) / 2)
 
 
-@pytest.mark.parametrize("direction", ["forward", "reverse"])
-def test_unlabelled_states_count_for_nothing(direction: str) -> None:
+@pytest.mark.parametrize("kind", ["kl", "original-code"])
+def test_unlabelled_states_count_for_nothing(kind: str) -> None:
     student = logs([0.25, 0.75], [0.9, 0.1], [0.4, 0.6]).requires_grad_()
     target = t([0.5, 0.5], [0.0, 0.0], [0.2, 0.8])
     labelled = torch.tensor([True, False, True])
-    loss = distillation_loss(student, target, labelled, direction)  # type: ignore[arg-type]
+    loss = distillation_loss(student, target, labelled, kind)  # type: ignore[arg-type]
     only = distillation_loss(
         student[labelled],
         target[labelled],
         labelled[labelled],
-        direction,  # type: ignore[arg-type]
+        kind,  # type: ignore[arg-type]
     )
     assert loss.item() == pytest.approx(only.item())
     loss.backward()  # type: ignore[no-untyped-call]
@@ -146,12 +147,6 @@ def config(**options: object) -> TrainConfig:
     ("schedule", "frames", "caught_up_at", "expected"),
     [
         ("constant", 10**6, 5, 2.0),
-        ("linear", 0, None, 2.0),
-        ("linear", 25, None, 1.5),
-        ("linear", 500, None, 0.0),
-        ("exponential", 0, None, 2.0),
-        ("exponential", 50, None, 0.2),
-        ("exponential", 100, None, 0.02),
         ("caught-up", 10**6, None, 2.0),
         ("caught-up", 1_000, 1_000, 2.0),
         ("caught-up", 1_050, 1_000, 1.0),
@@ -159,14 +154,22 @@ def config(**options: object) -> TrainConfig:
     ],
 )
 def test_lambda(schedule: str, frames: int, caught_up_at: int | None, expected: float) -> None:
-    weight = kl_weight(config(kl_schedule=schedule), frames, caught_up_at)
+    weight = kl_weight(config(kl_schedule=schedule), frames, 7, caught_up_at)
     assert weight == pytest.approx(expected)
 
 
 def test_lambda_does_not_fall_below_its_floor() -> None:
-    for schedule in ("linear", "exponential", "caught-up"):
-        weight = kl_weight(config(kl_schedule=schedule, kl_floor=0.2), 10**6, 0)
+    for schedule in ("by-update", "caught-up"):
+        weight = kl_weight(config(kl_schedule=schedule, kl_floor=0.2), 10**6, 2_999, 0)
         assert weight == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize(
+    ("updates", "expected"), [(0, 10), (1, 9.995), (200, 9), (1_980, 0.1), (2_999, 0.1), (3_000, 0)]
+)
+def test_llm4teachs_lambda_falls_at_each_update_and_ends(updates: int, expected: float) -> None:
+    llm4teach = TrainConfig.model_validate({"env": ENV, "recipe": "llm4teach"})
+    assert kl_weight(llm4teach, 123, updates, None) == pytest.approx(expected)
 
 
 def test_rules_of_ask() -> None:

@@ -98,12 +98,12 @@ def replayed(settings: TrainConfig, weight: float, batches: int, state: int) -> 
     ("weight", "kl_coef", "batches"),
     [(2.0, 2.0, 6), (1.0, 2.0, 3), (0.4, 2.0, 1), (0.1, 2.0, 0), (0.0, 2.0, 0), (0.5, 0.0, 0)],
 )
-@pytest.mark.parametrize("direction", ["forward", "reverse"])
+@pytest.mark.parametrize("loss", ["kl", "original-code"])
 @pytest.mark.parametrize("algo", ["ppo", "a2c"])
 def test_known_states_are_replayed_the_less_the_smaller_lambda(
-    algo: str, direction: str, weight: float, kl_coef: float, batches: int
+    algo: str, loss: str, weight: float, kl_coef: float, batches: int
 ) -> None:
-    options: dict[str, Any] = {"kl_minibatches": 6, "kl_coef": kl_coef, "kl_direction": direction}
+    options: dict[str, Any] = {"kl_minibatches": 6, "kl_coef": kl_coef, "kl_loss": loss}
     got, report, settings = taught(algo, {1: SAYS_1, 0: "timeout"}, weight, **options)
     assert same(got, replayed(settings, weight, batches, 1))
     assert ("distill/replayed_kl" in report) == (batches > 0)

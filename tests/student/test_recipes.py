@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -10,7 +11,9 @@ import yaml
 from lvlm2p.envs.errors import Lvlm2pError, UnknownNameError
 from lvlm2p.flags import parse
 from lvlm2p.student import TrainConfig
+from lvlm2p.student import train as train_student
 from lvlm2p.student.recipe import DEFAULT, FOLDER, recipe_names
+from lvlm2p.student.training.metrics import read_metrics
 from lvlm2p.student.training.run_dir import as_yaml
 from lvlm2p.teachers.errors import ConfigError
 
@@ -27,6 +30,11 @@ def written(folder: Path, text: str) -> str:
     return str(path)
 
 
+def test_there_are_recipes_for_what_the_documentation_compares() -> None:
+    expected = {"fast", "frugal", "llm4teach", "original-code", "paper", "tuned-none"}
+    assert set(recipe_names()) == expected
+
+
 @pytest.mark.parametrize("algo", ["ppo", "a2c"])
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_can_be_used_and_names_options_alone(name: str, algo: str) -> None:
@@ -35,13 +43,17 @@ def test_every_recipe_can_be_used_and_names_options_alone(name: str, algo: str) 
     whole = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
     assert whole.pop("about")
     own = {**whole, **whole.get(algo, {})}
-    for key in set(own) - {"ppo", "a2c", "algo"}:
+    for key in set(own) - {"ppo", "a2c", "lstm"}:
         assert getattr(config, key) == own[key], key
 
 
 def test_the_default_recipe_is_the_first() -> None:
     assert recipe_names()[0] == DEFAULT == train().recipe == "fast"
     assert train() == train("--recipe", "fast") == TrainConfig(env=ENV)
+    alone = train("--teacher", "none")
+    assert alone == train("--recipe", "tuned-none") and alone.recipe == "tuned-none"
+    assert train("--teacher", "none", "--recipe", "fast").recipe == "fast"
+    assert train("--recipe", "tuned-none", "--teacher", "expert").teacher == "expert"
 
 
 def test_flags_and_a_file_go_on_top_of_a_recipe(tmp_path: Path) -> None:
@@ -62,6 +74,17 @@ def test_a_section_is_for_one_algorithm(tmp_path: Path) -> None:
     assert (a2c.n_steps, a2c.n_envs) == (3, 4)
     own = train("--recipe", written(tmp_path, "algo: a2c\nppo:\n  lr: 1\na2c:\n  lr: 2\n"))
     assert (own.algo, own.lr) == ("a2c", 2)
+
+
+def test_a_student_with_memory_learns_from_longer_sequences(tmp_path: Path) -> None:
+    for algo in ("ppo", "a2c"):
+        for recipe in ("fast", "frugal", "llm4teach"):
+            config = train("--recipe", recipe, "--algo", algo, "--memory", "lstm")
+            assert config.n_steps is not None and config.n_steps >= 32
+    file = written(tmp_path, "memory: lstm\nn_steps: 3\nppo:\n  n_steps: 4\nlstm:\n  n_steps: 9\n")
+    assert train("--recipe", file).n_steps == 9
+    assert train("--recipe", file, "--memory", "none").n_steps == 4
+    assert train("--recipe", file, "--memory", "none", "--algo", "a2c").n_steps == 3
 
 
 def test_what_a_recipe_sets_nobody_gave() -> None:
@@ -128,3 +151,28 @@ def test_help_names_the_recipes_and_shows_what_the_chosen_one_sets(
         shown[name] = " ".join(capsys.readouterr().out.replace("│", " ").replace("|", " ").split())
         assert all(other in shown[name] for other in recipe_names())
     assert "--n-envs INT Environments stepped side by side. (default: 3)" in shown["paper"]
+
+
+def run(folder: Path, recipe: str, frames: int = 1_100, **options: Any) -> list[dict[str, float]]:
+    """The rows of metrics of a short run."""
+    short = {"final_episodes": 2, "eval_every": 0, "progress": False, "run_dir": folder}
+    data = {"env": ENV, "recipe": recipe, "frames": frames, **short, **options}
+    train_student(TrainConfig.model_validate(data))
+    return list(read_metrics(folder / "metrics.csv"))
+
+
+@pytest.mark.parametrize("memory", ["none", "lstm"])
+def test_llm4teach_kickstarts_with_memory_and_without(tmp_path: Path, memory: str) -> None:
+    options: dict[str, Any] = {"memory": memory, "hidden": 8, "kl_updates": 2}
+    rows = run(tmp_path / "run", "llm4teach", **options)
+    assert [row["frames"] for row in rows] == [500, 1_000, 1_100]
+    assert [row["distill/lambda"] for row in rows] == pytest.approx([10, 9.995, 0])
+    run(tmp_path / "halves", "llm4teach", 500, **options)
+    rows = run(tmp_path / "halves", "llm4teach", resume=True, **options)  # goes on counting updates
+    assert [row["distill/lambda"] for row in rows] == pytest.approx([10, 9.995, 0])
+
+
+def test_the_run_says_which_recipe_it_was(tmp_path: Path) -> None:
+    run(tmp_path / "run", "paper", 50)
+    saved = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert (saved["recipe"], saved["n_envs"], saved["kl_target"]) == ("paper", 3, "soft")

@@ -93,11 +93,15 @@ def gradient(
 
 
 def divergence(target: Array, p: Array, settings: TrainConfig) -> Array:
-    """The gradient of the KL divergence with respect to the logits."""
-    if settings.kl_direction == "forward":
+    """The gradient of the distillation loss with respect to the logits.
+
+    Of -.8 log q(best), q = softmax(p): by p it is -.8 (onehot - q), and by the logits what the
+    Jacobian of a softmax makes of that.
+    """
+    if settings.kl_loss == "kl":
         return p - target
-    log_ratio = np.log(p) - np.log(0.99 * target + 0.01 / len(p))
-    result: Array = p * (log_ratio - (p * log_ratio).sum())
+    by_p = -0.8 * (np.eye(len(p))[target.argmax()] - softmax(p))
+    result: Array = p * (by_p - (p * by_p).sum())
     return result
 
 

@@ -1,0 +1,216 @@
+"""What benchmarks/sample_efficiency.py measured, as a table, CSV and a picture."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from lvlm2p.student.comparison.runs import read_run
+from lvlm2p.student.comparison.statistics import frames_to, iqm
+from lvlm2p.student.window import RECENT
+from lvlm2p.teachers.statistics import bootstrap
+
+THRESHOLDS = (0.5, 0.8, 0.9)
+GREEDY, TRAINING = "eval/return", "charts/episodic_return"
+BASELINE = "tuned-none"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run."""
+
+    about: Mapping[str, Any]
+    """Task, algorithm, row, quality of the teacher, seed, command, CPU-seconds."""
+    greedy: Mapping[int, float]
+    """Mean return of the greedy student alone, after so many frames."""
+    reached: Mapping[tuple[str, float], int | None]
+    """Frames to a threshold of one of the two returns; None: not reached."""
+    frames: int
+    success: float
+    """Of the greedy student in fresh episodes, at the end."""
+    questions: int
+    """Distinct questions put to the teacher (answered by it or, from an earlier run, the store)."""
+    labels: int
+
+    @property
+    def group(self) -> tuple[str, str, str, str]:
+        a = self.about
+        return a["task"], a["algo"], a["row"], a["quality"]
+
+    @property
+    def area(self) -> float:
+        """Under the greedy curve, as a mean return over the frames."""
+        frames, values = [0, *self.greedy], [0.0, *self.greedy.values()]
+        return float(np.trapezoid(values, frames)) / frames[-1]
+
+
+def measured(out: Path) -> list[Measured]:
+    """All finished runs in ``out``, ordered by group."""
+    found = []
+    for path in sorted(out.glob("*/bench.json")):
+        about, folder = json.loads(path.read_text()), path.parent
+        run = read_run(folder, [GREEDY, TRAINING])
+        result = json.loads((folder / "result.json").read_text())
+        since = {GREEDY: 0.0, TRAINING: run.window.since}
+        reached = {
+            (metric, threshold): frames_to(run.curves[metric], threshold, since[metric])
+            for metric in (GREEDY, TRAINING)
+            for threshold in THRESHOLDS
+        }
+        labels = result["labels"]
+        given = labels["asked"] + labels["cached"]
+        found.append(
+            Measured(
+                about,
+                run.curves[GREEDY],
+                reached,
+                result["frames"],
+                result["evaluation"]["success"],
+                given - labels["saved"],
+                given,
+            )
+        )
+    return sorted(found, key=lambda m: (m.group[:2], _order(m.about["row"]), m.group[3]))
+
+
+def _order(row: str) -> tuple[bool, str]:
+    return row != BASELINE, row
+
+
+def _middle(values: Sequence[float]) -> str:
+    """The interquartile mean with its bootstrap interval, where there is more than one value."""
+    text = f"{iqm(values):.3g}" if max(values) < 100 else f"{iqm(values):,.0f}"
+    if len(values) < 2:
+        return text
+
+    def statistic(samples: Any) -> Any:
+        return np.apply_along_axis(lambda row: iqm(row.tolist()), 1, samples)
+
+    low, high = bootstrap(np.array(values, float), statistic)
+    ends = f"{low:.3g} to {high:.3g}" if max(values) < 100 else f"{low:,.0f} to {high:,.0f}"
+    return f"{text} ({ends})"
+
+
+def _frames(runs: Sequence[Measured], metric: str, threshold: float) -> tuple[float, str]:
+    """The median over the seeds (infinity: most never did), and the cell that shows it."""
+    each = [run.reached[metric, threshold] for run in runs]
+    middle = median(math.inf if frames is None else frames for frames in each)
+    missed = sum(frames is None for frames in each)
+    shown = f"{middle:,.0f}" if middle < math.inf else f"> {min(run.frames for run in runs):,}"
+    return middle, shown + (f" ({missed} of {len(each)} never)" if missed else "")
+
+
+def table(runs: Sequence[Measured]) -> str:
+    """Markdown: a line for each task, algorithm, row and teacher."""
+    lines = [
+        "| task | row | teacher | seeds | greedy .5 | greedy .8 | greedy .9 | training .8 "
+        "| ratio at greedy .8 | success at the end | area | questions | labels | CPU s |",
+        "|" + "---|" * 14,
+    ]
+    groups = {key: list(members) for key, members in groupby(runs, key=lambda run: run.group)}
+    for (task, algo, row, quality), members in groups.items():
+        greedy = [_frames(members, GREEDY, threshold) for threshold in THRESHOLDS]
+        training = _frames(members, TRAINING, 0.8)
+        alone = groups.get((task, algo, BASELINE, ""))
+        ratio = _ratio(members, alone) if alone and row != BASELINE else ""
+        cells = [
+            *(f"{task}, {algo}", f"`{row}`", quality or "none", str(len(members))),
+            *(shown for _, shown in greedy),
+            *(training[1], ratio, _middle([run.success for run in members])),
+            *(_middle([run.area for run in members]),),
+            *(f"{median(run.questions for run in members):,.0f}",),
+            *(f"{median(run.labels for run in members):,.0f}",),
+            *(f"{median(run.about['cpu_seconds'] for run in members):,.0f}",),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _ratio(members: Sequence[Measured], alone: Sequence[Measured]) -> str:
+    """How many times fewer frames than the baseline, by the medians."""
+    mine, other = _frames(members, GREEDY, 0.8)[0], _frames(alone, GREEDY, 0.8)[0]
+    if mine == math.inf:
+        return "" if other == math.inf else "-"
+    if other == math.inf:
+        return f"> {min(run.frames for run in alone) / mine:.0f}"
+    return f"{other / mine:.1f}"
+
+
+def write(runs: Sequence[Measured], folder: Path) -> None:
+    """sample_efficiency.md, .csv and .png."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "sample_efficiency.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(_line(runs[0])), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(_line(run) for run in runs)
+    (folder / "sample_efficiency.md").write_text(
+        f"""# Sample efficiency
+
+Measured on {datetime.now(UTC).date()} with {_versions(runs[0])}, by
+`python benchmarks/sample_efficiency.py --write`; every run's own command line is in
+[sample_efficiency.csv](sample_efficiency.csv).
+
+Frames are environment steps, all environments together, counted to the first evaluation (greedy,
+the student alone, 20 fixed episodes) or the first mean over the last {RECENT} training episodes
+that reaches the threshold; medians over the seeds. Success at the end (100 fresh episodes) and the
+area under the greedy curve are interquartile means with 95% bootstrap intervals. Teachers are the
+exact planner with errors that depend on the state: "good" succeeds in about 96% of episodes, "poor"
+in about 70%. A ratio is the frames of `{BASELINE}` over the row's.
+
+{table(runs)}
+
+![Greedy return by frames](sample_efficiency.png)
+"""
+    )
+    _draw(runs, folder / "sample_efficiency.png")
+
+
+def _line(run: Measured) -> dict[str, Any]:
+    reached = {
+        f"{'greedy' if metric == GREEDY else 'training'}_{threshold}": frames
+        for (metric, threshold), frames in run.reached.items()
+    }
+    numbers = {"frames": run.frames, "success": run.success, "area": round(run.area, 4)}
+    asked = {"questions": run.questions, "labels": run.labels}
+    about = {key: value for key, value in run.about.items() if key != "command"}
+    return {**about, **numbers, **asked, **reached, "command": run.about["command"]}
+
+
+def _versions(run: Measured) -> str:
+    folder = run.about["command"].split("--run-dir ")[1].split()[0]
+    packages = json.loads((Path(folder) / "versions.json").read_text())["packages"]
+    return ", ".join(f"{name} {packages[name]}" for name in ("lvlm2p", "torch", "minigrid"))
+
+
+def _draw(runs: Sequence[Measured], path: Path) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    panels = sorted({run.group[:2] for run in runs})
+    rows = list(dict.fromkeys(run.group[2:] for run in runs))
+    figure = Figure((5.2 * len(panels), 4.2), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        for number, row in enumerate(rows):
+            mine = [run for run in runs if run.group == (*panel, *row)]
+            for run in mine:
+                axes.plot(
+                    list(run.greedy), list(run.greedy.values()), color=f"C{number}", lw=0.9,
+                    alpha=0.8, label=" ".join(filter(None, row)) if run is mine[0] else None,
+                )  # fmt: skip
+        axes.set_xscale("log")
+        axes.set_title(", ".join(panel))
+        axes.set_xlabel("frames")
+        axes.set_ylabel("greedy return, one line a seed")
+        axes.legend(frameon=False, fontsize=8)
+    figure.savefig(path)

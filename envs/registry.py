@@ -20,7 +20,12 @@ from lvlm2p.envs.task import View as View  # reads saved views, once this file i
 GROUP = "lvlm2p.tasks"
 """Entry points of installed packages: modules, or callables, that call :func:`register_task`."""
 
-BUILTIN = ("lvlm2p.envs.minigrid.tasks", "lvlm2p.envs.doorkey.tasks")
+BUILTIN = (
+    "lvlm2p.envs.minigrid.tasks",
+    "lvlm2p.envs.minigrid.families",
+    "lvlm2p.envs.babyai.tasks",
+    "lvlm2p.envs.doorkey.tasks",
+)
 """The modules whose ``FAMILIES`` are the tasks that are shipped."""
 
 _TASKS: dict[str, Task] = {}
@@ -236,8 +241,10 @@ def _register_environments() -> None:
     """Make the ids of MiniGrid and of our own environments known to Gymnasium."""
     import minigrid  # noqa: F401  (registers its ids)
 
+    from lvlm2p.envs.babyai.quiet import quieten
     from lvlm2p.envs.doorkey.tasks import register_environments
 
+    quieten()
     register_environments()
 
 

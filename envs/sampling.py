@@ -11,7 +11,7 @@ from lvlm2p.envs.make import make_env, view_of
 from lvlm2p.envs.minigrid.planner import may_enter
 from lvlm2p.envs.minigrid.state import GOAL, STEPS, decode_state, observe_minigrid
 from lvlm2p.envs.registry import task_for
-from lvlm2p.envs.task import View
+from lvlm2p.envs.task import Task, View
 
 if TYPE_CHECKING:
     import gymnasium as gym
@@ -87,9 +87,10 @@ def sample_states(
 def reachable_states(env_id: str, **kwargs: Any) -> list[View]:
     """Every state of a small task in which an episode goes on.
 
-    In a MiniGrid these are all cells that can be walked to, in all four directions, in every
-    layout; also those behind a goal, where no episode gets without ending (LavaGapS6: 12 of 384).
-    Elsewhere, and where a task has an observer that may remember, all action sequences are tried.
+    In a MiniGrid whose things stay where they are these are all cells that can be walked to, in
+    all four directions, in every layout; also those behind a goal, where no episode gets without
+    ending (LavaGapS6: 12 of 384). Elsewhere, and where a task has an observer that may remember,
+    all action sequences are tried.
 
     Raises:
         UserError: the task moves by itself, or has too many layouts or states.
@@ -100,8 +101,7 @@ def reachable_states(env_id: str, **kwargs: Any) -> list[View]:
     env = make_env(env_id, **kwargs)
     found: dict[str, View] = {}
     for seed in _seeds_of_initial_states(env, env_id):
-        walkable = _is_minigrid(env) and task.observer is None
-        for view in _walk(env, seed) if walkable else _explore(env, seed):
+        for view in _walk(env, seed) if _only_walks(env, task) else _explore(env, seed):
             found[view.key] = view
             if len(found) > MOST_STATES:
                 raise UserError(
@@ -118,7 +118,7 @@ def is_quickly_listed(env_id: str) -> bool:
     if not task.deterministic or task.observer is not None:
         return False
     env = make_env(env_id)
-    quickly = _is_minigrid(env)
+    quickly = _only_walks(env, task)
     env.close()
     return quickly
 
@@ -150,6 +150,12 @@ def _is_minigrid(env: gym.Env[Any, Any]) -> bool:
     from minigrid.minigrid_env import MiniGridEnv
 
     return isinstance(env.unwrapped, MiniGridEnv)
+
+
+def _only_walks(env: gym.Env[Any, Any], task: Task) -> bool:
+    """Whether it is a MiniGrid in which the task's actions change nothing but the agent's place."""
+    changing = {"drop", "toggle"} & set(task.action_names)
+    return _is_minigrid(env) and task.observer is None and not changing
 
 
 def _walk(env: gym.Env[Any, Any], seed: int) -> Iterator[View]:

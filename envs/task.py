@@ -50,8 +50,9 @@ class Plan:
     """The set of optimal actions, by name: never empty. Where success is out of reach, those that
     do not end the episode in failure."""
     distance: int | None
-    """Actions until success when acting optimally; None where it can't be reached.
-    Where the environment moves by itself: the fewest that could suffice."""
+    """Actions until success (where the environment moves by itself: at least); None: never."""
+    gave_up: str | None = None
+    """A sentence, where the planner looked for too long: the actions mean nothing then."""
 
 
 @dataclass(frozen=True)

@@ -95,15 +95,17 @@ class ExpertTeacher(_Computed):
         return None
 
     def _answer(self, view: View) -> Answer:
-        optimal = view.task.plan(view).actions
-        if not optimal:
+        plan = view.task.plan(view)
+        optimal = plan.actions
+        if not optimal or plan.gave_up:
             return Failure(
                 task=view.task.name,
                 teacher=self.name,
                 fingerprint=self._fingerprint,
                 cost_usd=0.0,
                 failure="invalid",
-                message="the planner knows no action that leads to success from here",
+                message=plan.gave_up
+                or "the planner knows no action that leads to success from here",
             )
         names = [action.name for action in view.task.actions]
         chosen = self._err(view.key, names, optimal)

@@ -33,10 +33,13 @@ class Case:
 
     @cached_property
     def plan(self) -> Plan | None:
-        """None where the task has no planner and there is no reference."""
+        """None where there is no reference and the task has no planner, or it has given up."""
         if self.reference is not None:
             return self.reference
-        return None if self.view.task.planner is None else self.view.task.plan(self.view)
+        if self.view.task.planner is None:
+            return None
+        plan = self.view.task.plan(self.view)
+        return None if plan.gave_up else plan
 
     @property
     def decides(self) -> bool:
@@ -57,14 +60,15 @@ def optimal_sets(cases: Sequence[Case]) -> Bools:
 def draw_states(env_id: str, n: int, seed: int) -> list[Case]:
     """Up to ``n`` states of mixed play, spread evenly over the distance to the goal.
 
-    States where every action is optimal are left out: nothing can be measured on them. An
+    States where every action is optimal, or where the planner gives up, are left out: nothing can
+    be measured on them. An
     environment that has fewer states gives those it has; a task without a planner is played at
     random, unstratified.
     """
     if task_for(env_id).planner is None:
         return [Case(view) for view in sample_states(env_id, n, seed, "random")]
     views = sample_states(env_id, n, seed, "mixed", stratified=True)
-    return [case for view in views if (case := Case(view)).decides]
+    return [case for view in views if (case := Case(view)).plan is not None and case.decides]
 
 
 def save_states(path: Path, sets: Mapping[str, Sequence[Case]]) -> None:

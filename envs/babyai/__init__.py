@@ -1,0 +1,1 @@
+"""BabyAI: missions in sentences, in the grids of MiniGrid."""

@@ -13,6 +13,10 @@ from .planning import NextStep as NextStep
 from .planning import Option as Option
 from .planning import Planning as Planning
 from .planning import Verb as Verb
+from .questions import Shown as Shown
+from .questions import question as question
+from .questions import question_task as question_task
+from .questions import source_of as source_of
 from .registry import View as View
 from .registry import covered_ids as covered_ids
 from .registry import register_task as register_task
@@ -33,3 +37,4 @@ from .task import Task as Task
 from .vector import Observation as Observation
 from .vector import Step as Step
 from .vector import VectorEnv as VectorEnv
+from .words import in_words as in_words

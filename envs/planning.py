@@ -7,7 +7,7 @@ action; a task that offers options says how, from the View alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Generic, NamedTuple, TypeVar
@@ -67,6 +67,8 @@ class Planning(Generic[StateT]):
     can't be executed there, or is done."""
     idle: str
     """The action that is left where nothing can be executed."""
+    aliases: Callable[[StateT], Mapping[str, str]] = lambda state: {}
+    """Other names of the things in a state, as one who sees its picture would say: "blue key"."""
     executors: tuple[str, ...] = ("careful",)
     """The first is the usual one. It gives no action where none would help."""
     pursued: Callable[[StateT], frozenset[Option]] | None = None
@@ -87,10 +89,20 @@ class Planning(Generic[StateT]):
         raise UserError(f"{text!r} is no option: there are {self.listed}.")
 
     @cached_property
+    def forms(self) -> tuple[str, ...]:
+        """How the options are written: ``explore``, ``go to <object>``."""
+        return tuple(f"{verb.name} <object>" if verb.takes else verb.name for verb in self.verbs)
+
+    @property
     def listed(self) -> str:
-        """The forms of the options: ``explore, go to <object>``."""
-        return ", ".join(
-            f"{verb.name} <object>" if verb.takes else verb.name for verb in self.verbs
+        """The forms in a sentence."""
+        return ", ".join(self.forms)
+
+    def offers(self, option: Option) -> bool:
+        """Whether the task has such an option, be its thing there or not."""
+        return any(
+            verb.name == option.verb and verb.takes == (option.thing is not None)
+            for verb in self.verbs
         )
 
     @cached_property
@@ -100,7 +112,7 @@ class Planning(Generic[StateT]):
     def next_step(self, view: StateT, plan: Sequence[Option], executor: str) -> NextStep | None:
         """What ``plan`` does in this state; None where none of its options can be executed."""
         for option in plan:
-            action = self.execute(view, option, executor)
+            action = self.execute(view, option, executor) if self.offers(option) else None
             if action is not None:
                 return NextStep(option, action)
         return None

@@ -14,6 +14,7 @@ from types import ModuleType
 
 from lvlm2p.envs.arguments import TIME_LIMIT, check_arguments, split_arguments, with_arguments
 from lvlm2p.envs.errors import UnknownNameError, UserError
+from lvlm2p.envs.questions import SUFFIX, question_task
 from lvlm2p.envs.task import Task
 from lvlm2p.envs.task import View as View  # reads saved views, once this file is imported
 
@@ -65,6 +66,8 @@ def task_named(name: str) -> Task:
         UnknownNameError: there is none; the sentence names the nearest.
     """
     _builtin()
+    if name not in _TASKS and name.endswith(SUFFIX):
+        return question_task(task_named(name.removesuffix(SUFFIX)))
     if name not in _TASKS and name not in _GENERIC:
         _installed()
     if name in _TASKS:

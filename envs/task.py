@@ -230,9 +230,10 @@ class Task:
     every [row, column] that is a right answer for the target."""
     describe: Callable[[View], str] | None = None
     """The state in words, for teachers that read."""
+    brief: Callable[[View], str] | None = None  # the same without coordinates
     planner: Callable[[View], Plan] | None = None
     planning: Planning[View] | None = None
-    """The options that a teacher may plan with (``--elicit plans``, ``--teacher plans:...``)."""
+    """The options that a teacher may plan with (``--elicit plans``)."""
     deterministic: bool = True
     """Nothing changes but by the agent's actions, so that all reachable states can be listed."""
     symmetries: tuple[Symmetry, ...] = ()

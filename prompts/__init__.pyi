@@ -9,6 +9,8 @@ from .conversation import plain_text as plain_text
 from .errors import PromptError as PromptError
 from .examples import Example as Example
 from .examples import load_examples as load_examples
+from .plans import PLANS as PLANS
+from .plans import PlanAnswer as PlanAnswer
 from .prompt import Prompt as Prompt
 from .prompt import load_prompt as load_prompt
 from .prompt import prompt_names as prompt_names

@@ -21,15 +21,16 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from lvlm2p.envs import ImageStyle, Task, View
+from lvlm2p.envs import ImageStyle, Shown, Task, View
 from lvlm2p.envs.errors import UnknownNameError
 from lvlm2p.envs.untrusted import MalformedDataError, first_problem, read_yaml
 from lvlm2p.prompts.answer_format import AnswerFormat, Elicit, answer_format
-from lvlm2p.prompts.conversation import Conversation, Message, Question, user_message
+from lvlm2p.prompts.conversation import Conversation, Message, Question
 from lvlm2p.prompts.errors import PromptError
 from lvlm2p.prompts.examples import Example, load_examples
 from lvlm2p.prompts.schema import Analysis, analysis_json, letters
-from lvlm2p.prompts.templates import PICTURE, Templates
+from lvlm2p.prompts.templates import Templates
+from lvlm2p.prompts.turns import turns_about, words_of
 
 TEXTS = Path(__file__).parent / "texts"
 
@@ -67,6 +68,8 @@ class Prompt:
         questions: what is asked, in order: one, or two where the scene is analysed first.
         opening: system message and examples, built once.
         fingerprint: SHA-256 of every byte that can reach the model, and of the answer schemas.
+        shown: whether the model gets the picture, words in its place, or both.
+        coordinates: whether the words say where everything is.
     """
 
     name: str
@@ -77,6 +80,8 @@ class Prompt:
     questions: tuple[Question, ...]
     opening: tuple[Message, ...] = field(repr=False)
     fingerprint: str
+    shown: Shown
+    coordinates: bool
     _by_letter: bool = field(repr=False)
     _templates: Templates = field(repr=False)
 
@@ -84,8 +89,10 @@ class Prompt:
         """Ask about ``view``, a view of the prompt's task; its picture is drawn now."""
         if view.task.name != self.task.name:
             raise ValueError(f"a prompt for {self.task.name} asked about {view.task.name}")
-        png = None if self.task.draw is None else view.png(self.style)
-        turns = _turns(self._templates, len(self.questions), view, png)
+        hidden = self.task.draw is None or self.shown == "text"
+        png = None if hidden else view.png(self.style)
+        words = words_of(view, self.shown, self.coordinates)
+        turns = turns_about(self._templates, len(self.questions), view, png, words)
         asked = letters(self.task) if self._by_letter else {}
         return Conversation(self.questions, self.opening, turns, asked)
 
@@ -96,7 +103,13 @@ def prompt_names() -> list[str]:
 
 
 def load_prompt(
-    name: str, task: Task, *, shots: int | None = None, elicit: Elicit = "stated"
+    name: str,
+    task: Task,
+    *,
+    shots: int | None = None,
+    elicit: Elicit = "stated",
+    shown: Shown = "image",
+    coordinates: bool = False,
 ) -> Prompt:
     """The prompt ``name`` (one of ours, or a folder) for ``task``.
 
@@ -104,6 +117,8 @@ def load_prompt(
         shots: how many examples to show; None is the prompt's default, as far as there are any.
         elicit: what the last question asks for: "stated", "choice", "votes", "logprobs", or an
             :class:`AnswerFormat` of one's own.
+        shown: the picture ("image"), words in its place ("text"), or both.
+        coordinates: whether the words say where everything is.
 
     Raises:
         UnknownNameError: no prompt and no folder, or no answer format, of this name.
@@ -126,7 +141,7 @@ def load_prompt(
         "style": manifest.style,
     }
     templates = _templates(name, folder, answer, len(questions), context)
-    opening = _opening(templates, len(questions), answer, examples)
+    opening = _opening(templates, len(questions), answer, examples, shown, coordinates)
     return Prompt(
         name=name,
         task=task,
@@ -136,8 +151,11 @@ def load_prompt(
         questions=questions,
         opening=opening,
         fingerprint=_fingerprint(
-            task, answer.elicit, questions, manifest.style, templates.sources, opening
+            *(task, answer.elicit, questions, manifest.style, templates.sources, opening),
+            {} if shown == "image" else {"shown": shown, "coordinates": coordinates},
         ),
+        shown=shown,
+        coordinates=coordinates,
         _by_letter=answer.by_letter,
         _templates=templates,
     )
@@ -210,43 +228,25 @@ def _actions(task: Task) -> list[dict[str, str]]:
 
 
 def _opening(
-    templates: Templates, n_turns: int, answer: AnswerFormat, examples: list[Example]
+    templates: Templates,
+    n_turns: int,
+    answer: AnswerFormat,
+    examples: list[Example],
+    shown: Shown,
+    coordinates: bool,
 ) -> tuple[Message, ...]:
     messages: list[Message] = []
     if "system.md" in templates.sources:
         messages.append({"role": "system", "content": templates.render("system.md")})
     for example in examples:
-        png = None if example.view.task.draw is None else example.png
+        hidden = example.view.task.draw is None or shown == "text"
+        png = None if hidden else example.png
+        words = words_of(example.view, shown, coordinates)
         answers = [analysis_json(example.analysis), answer.example(example)][-n_turns:]
-        turns = _turns(templates, n_turns, example.view, png)
+        turns = turns_about(templates, n_turns, example.view, png, words)
         for turn, said in zip(turns, answers, strict=True):
             messages += [turn, {"role": "assistant", "content": said}]
     return tuple(messages)
-
-
-def _turns(
-    templates: Templates, n_turns: int, view: View, png: bytes | None
-) -> tuple[Message, ...]:
-    """The user's messages about ``view``; a task that draws nothing is described instead."""
-    context = {
-        "view": view,
-        "mission": view.mission,
-        "target": view.task.target(view.mission),
-        "carrying": view.carrying,
-        "picture": (view.text or "") if png is None else PICTURE,
-    }
-    first = "analysis.md" if n_turns == 2 else "direct.md"
-    turns = [_with_picture(templates.render(first, context), png)]
-    if n_turns == 2:
-        turns.append(user_message([templates.render("action.md", context)]))
-    return tuple(turns)
-
-
-def _with_picture(text: str, png: bytes | None) -> Message:
-    before, found, after = text.partition(PICTURE)
-    if not found or png is None:
-        return user_message([text])
-    return user_message([part for part in (before, png, after) if part])
 
 
 def _fingerprint(
@@ -256,6 +256,7 @@ def _fingerprint(
     style: ImageStyle,
     sources: Mapping[str, str],
     opening: tuple[Message, ...],
+    more: Mapping[str, Any],
 ) -> str:
     return _digest(
         {
@@ -270,6 +271,7 @@ def _fingerprint(
             "style": asdict(style),
             "texts": dict(sources),
             "opening": opening,
+            **more,
         }
     )
 

@@ -44,7 +44,7 @@ UNSEEN = {
 that the run goes on.)
 """
 
-ABOUT_THE_TEACHER = {"teacher", "teacher_args", "elicit", "prompt", "shots"}
+ABOUT_THE_TEACHER = {"teacher", "teacher_args", "elicit", "view", "view_args", "prompt", "shots"}
 """Options that may differ as long as the teacher's fingerprint is the same."""
 
 BY_ALGORITHM: dict[str, dict[str, Any]] = {

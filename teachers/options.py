@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
-from pydantic import ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from lvlm2p.envs.options import EnvironmentOptions
 from lvlm2p.teachers.models.elicit.registry import elicitation_names
@@ -19,7 +19,10 @@ else:
     Elicit = Literal[elicitation_names()]  # so that --help lists them
 
 
-ANSWERING = ("rules", "teacher_args", "elicit", "prompt", "shots", "symmetry", "retry_failures")
+ANSWERING = (
+    *("rules", "teacher_args", "elicit", "view", "view_args", "prompt", "shots", "symmetry"),
+    "retry_failures",
+)
 STORED = ("store", "labels", "offline", "on_miss")
 BUDGET = ("budget_usd", "budget_calls", "yes")
 """The options below, as the groups of ``--help`` list them."""
@@ -38,6 +41,13 @@ class TeacherOptions(EnvironmentOptions):
 
     elicit: Elicit | None = None
     """Where the probabilities come from; None is the teacher's own default."""
+
+    view: Literal["image", "text", "both"] | None = None
+    """What the teacher gets of a state: the picture, words in its place, or both; None is the
+    teacher's own default. To compare them in one report, name the teacher NAME@text and so on."""
+
+    view_args: dict[str, Any] = Field(default={})
+    """How states are put into words; on the command line --view-arg coordinates=true."""
 
     prompt: str | None = None
     """Name or folder of the prompt; None is the teacher's own default."""
@@ -75,6 +85,14 @@ class TeacherOptions(EnvironmentOptions):
     """Ask the teacher, whatever it costs, without a question about it first."""
 
     _shared_ledger: Path | None = PrivateAttr(default=None)
+
+    @field_validator("view_args")
+    @classmethod
+    def _known_view_args(cls, given: dict[str, Any]) -> dict[str, Any]:
+        for key in given:
+            if key != "coordinates":
+                raise ValueError(f"there is no {key!r}: there is coordinates=true")
+        return given
 
     @model_validator(mode="after")
     def _nobody_has_options(self) -> Self:
@@ -138,9 +156,14 @@ class TeacherOptions(EnvironmentOptions):
 
     def options_of(self, name: str) -> dict[str, Any]:
         """The own options of the teacher ``name`` that were given."""
-        named = {"elicit": self.elicit, "prompt": self.prompt, "shots": self.shots}
+        named = {
+            "elicit": self.elicit,
+            "view": self.view,
+            "prompt": self.prompt,
+            "shots": self.shots,
+        }
         options = {key: value for key, value in named.items() if value is not None}
-        return {**options, **self.teacher_args}
+        return {**options, **self.view_args, **self.teacher_args}
 
     def sharing_budget(self, ledger: Path) -> Self:
         """The same options with one budget for all processes that share ``ledger``."""

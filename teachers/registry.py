@@ -63,6 +63,10 @@ TAKES_MORE: dict[str, str] = {
 """Names that are written ``name:something``, and what that is, in a sentence."""
 
 
+VIEWS = ("image", "text", "both")
+"""What a prompted teacher can be shown: after an @ behind its name."""
+
+
 class NoOptions(BaseModel, extra="forbid"):
     """For a teacher class without ``Options``."""
 
@@ -97,10 +101,12 @@ def load_teacher(
         ConfigError: an option that this teacher does not have, or an unusable value.
         TeacherNotReadyError: a package that it needs is missing.
     """
-    teacher_class = _find(name)
+    base, shown = _split_view(name)
+    teacher_class = _find(base)
+    options = {**shown, **(options or {})}
     if offline and store is None:
         raise ConfigError("offline answers come from a label store alone: give one with --store")
-    checked = _options(name, teacher_class, options or {})
+    checked = _options(name, teacher_class, options)
     asking: dict[str, Any] = {
         "offline": offline,
         "on_miss": on_miss,
@@ -109,16 +115,31 @@ def load_teacher(
         "budget": budget,
     }
     loader = partial(load_teacher, store=store, **asking)
-    teacher = _build(teacher_class, name, checked, Context(store, budget, sample, loader))
+    built = teacher = _build(teacher_class, base, checked, Context(store, budget, sample, loader))
     if store is not None:
         from lvlm2p.teachers.wrappers.stored import StoredTeacher
 
         teacher = StoredTeacher(teacher, store, **asking)
+    teacher = built.around(teacher)
     if symmetry == "canonical":
         from lvlm2p.teachers.wrappers.symmetric import CanonicalTeacher
 
         teacher = CanonicalTeacher(teacher)
-    return teacher
+    return _renamed(teacher, name) if shown else teacher
+
+
+def _split_view(name: str) -> tuple[str, dict[str, object]]:
+    """``gemini@text`` is ``gemini`` with ``-T view=text``: another name in a report of several."""
+    base, at, shown = name.rpartition("@")
+    return (base, {"view": shown}) if at and shown in VIEWS else (name, {})
+
+
+def _renamed(teacher: Teacher, name: str) -> Teacher:
+    from lvlm2p.teachers.wrappers.base import TeacherWrapper
+
+    renamed = TeacherWrapper(teacher)
+    renamed.name = name
+    return renamed
 
 
 def _build(teacher_class: Any, name: str, options: BaseModel, context: Context) -> Teacher:
@@ -238,7 +259,7 @@ def check_keys(name: str, given: Iterable[str]) -> None:
         ConfigError: it has not; the sentence names the nearest that it has.
         UnknownNameError, TeacherNotReadyError: see :func:`load_teacher`.
     """
-    _check_keys(name, getattr(_find(name), "Options", NoOptions), given)
+    _check_keys(name, getattr(_find(_split_view(name)[0]), "Options", NoOptions), given)
 
 
 def _check_keys(name: str, model: type[BaseModel], given: Iterable[str]) -> None:

@@ -31,6 +31,7 @@ HELPERS = {"teachers.progress", "teachers.files", "teachers.statistics", "teache
 # What a teacher may know of environments: never how to act in them.
 VIEWED = {"Task", "View", "canonical", "task_named"}
 VIEWED |= {"NextStep", "Option", "Planning", "Verb"}
+VIEWED |= {"Shown", "question", "question_task", "source_of"}
 BELOW_ALL = {"envs.errors", "envs.extras", "envs.options", "envs.untrusted"}  # of no environment
 HEAVY = ("torch", "litellm", "transformers", "ray", "gymnasium", "minigrid", "matplotlib")
 

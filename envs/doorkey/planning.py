@@ -20,7 +20,7 @@ from lvlm2p.envs.doorkey.options import (
 from lvlm2p.envs.doorkey.sentence import Naming, sentence, things_seen
 from lvlm2p.envs.doorkey.walking import ahead_of, moves, pose_of
 from lvlm2p.envs.minigrid.planner import plan_facing
-from lvlm2p.envs.minigrid.state import DOOR, KEY, Snapshot, decode_state
+from lvlm2p.envs.minigrid.state import COLORS, DOOR, KEY, OBJECTS, Snapshot, decode_state
 from lvlm2p.envs.planning import Option, Planning
 from lvlm2p.envs.task import View
 
@@ -41,6 +41,7 @@ def door_key_planning(rules: str, naming: Naming) -> Planning[View]:
         things=partial(_things, naming),
         execute=partial(_execute, naming),
         idle=WAIT,
+        aliases=partial(_aliases, naming),
         executors=("careful", "blind"),
         pursued=partial(_pursued, naming),
     )
@@ -52,6 +53,14 @@ def _sentence(naming: Naming, view: View, coordinates: bool) -> str:
 
 def _things(naming: Naming, view: View) -> list[str]:
     return [thing.name for thing in things_seen(decode_state(view.state), naming)]
+
+
+def _aliases(naming: Naming, view: View) -> dict[str, str]:
+    """Colour and kind, for each thing the first that is called so."""
+    things = things_seen(decode_state(view.state), naming)
+    return {
+        f"{COLORS[thing.color]} {OBJECTS[thing.kind]}": thing.name for thing in reversed(things)
+    }
 
 
 def _execute(naming: Naming, view: View, option: Option, executor: str) -> str | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
-from lvlm2p.envs.minigrid.state import DIRECTIONS, EMPTY, WALL, Snapshot, decode_state
+from lvlm2p.envs.minigrid.state import DIRECTIONS, EMPTY, UNSEEN, WALL, Cell, Snapshot, decode_state
 from lvlm2p.envs.task import View
 
 Targets = Callable[[Snapshot, str], Sequence[tuple[int, int]]]
@@ -50,3 +51,29 @@ def describe_minigrid(view: View) -> str:
     if view.carrying:
         lines.append(f"You carry a {view.carrying}.")
     return "\n".join(lines)
+
+
+def _seen_words(cell: Cell) -> str:
+    return cell.words if cell.kind != UNSEEN else "not seen yet"
+
+
+def list_minigrid(view: View) -> str:
+    """What is seen and held without coordinates: what is ahead and to both sides, and each thing
+    that is not a wall, in the order of reading. What was not seen is not told."""
+    state = decode_state(view.state)
+    things = [
+        cell.words
+        for y in range(state.height)
+        for x in range(state.width)
+        if (cell := state.cell(x, y)).kind > EMPTY and cell.kind != WALL
+    ]
+    beside = {
+        side: _seen_words(replace(state, direction=(state.direction + turn) % 4).ahead)
+        for side, turn in (("ahead", 0), ("left", 3), ("right", 1))
+    }
+    return (
+        f"Directly ahead of you: {beside['ahead']}; to your left: {beside['left']}; "
+        f"to your right: {beside['right']}.\n"
+        f"You see: {', '.join(things) or 'nothing'}.\n"
+        f"You carry: {view.carrying or 'nothing'}."
+    )

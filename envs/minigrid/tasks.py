@@ -15,7 +15,7 @@ from lvlm2p.envs.minigrid.canonical import (
     fetch_question,
     go_to_door_question,
 )
-from lvlm2p.envs.minigrid.describe import describe_minigrid, ground_truth_of
+from lvlm2p.envs.minigrid.describe import describe_minigrid, ground_truth_of, list_minigrid
 from lvlm2p.envs.minigrid.draw import draw_minigrid
 from lvlm2p.envs.minigrid.planner import plan_beside, plan_facing, plan_reaching
 from lvlm2p.envs.minigrid.planner_obstacles import plan_among_obstacles
@@ -126,6 +126,7 @@ def _task(name: str, env_id: str, actions: tuple[Action, ...], rules: str, **mor
         check_state=decode_state,
         target=target_in,
         describe=describe_minigrid,
+        brief=list_minigrid,
         **more,
     )
 

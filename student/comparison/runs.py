@@ -16,7 +16,7 @@ from lvlm2p.teachers.errors import RunError
 
 ALONE = "no teacher"
 OF_A_TEACHER = (
-    *("teacher_args", "elicit", "prompt", "shots", "labels", "symmetry"),
+    *("teacher_args", "elicit", "view", "view_args", "prompt", "shots", "labels", "symmetry"),
     *("ask", "teacher_return", "kl_coef", "kl_schedule", "kl_frames", "kl_target"),
     *("kl_direction", "kl_minibatches"),
 )

@@ -204,6 +204,16 @@ def _asking(config: TrainConfig) -> str:
 
 
 ASKING = (
-    *("teacher", "teacher_args", "elicit", "prompt", "shots", "symmetry", "retry_failures"),
+    *(
+        "teacher",
+        "teacher_args",
+        "elicit",
+        "view",
+        "view_args",
+        "prompt",
+        "shots",
+        "symmetry",
+        "retry_failures",
+    ),
     *("store", "labels", "offline", "on_miss", "calibrate"),
 )

@@ -17,6 +17,7 @@ from lvlm2p.teachers.evaluation.results import (
     AnalysisScores,
     Finding,
     Interval,
+    PlanScores,
     Probes,
     Temperature,
 )
@@ -36,6 +37,7 @@ SYMMETRIC = 0.9
 STEADY = 0.95
 READS = 0.9
 PLANS = 0.9
+INFEASIBLE = 0.02
 GAIN = 0.02
 """Less NLL than this is not worth a word, nor is what may be none."""
 CALIBRATED = 1.25
@@ -49,6 +51,7 @@ def find(scored: Scores, outcome: Outcome) -> tuple[Finding, ...]:
         *_choices(scored.names, scored.p, scored.optimal),
         *_probes(outcome.probes),
         *_analysis(outcome.analysis),
+        *_plans(outcome.plans),
         *_temperature(outcome.temperature, scored.p, scored.optimal),
     )
 
@@ -138,6 +141,22 @@ def _analysis(analysis: AnalysisScores | None) -> Iterator[Finding]:
             code="misplans",
             text=f"Chooses well in only {ranged(given)} of the scenes that it describes right: "
             "it sees, but plans badly.",
+        )
+
+
+def _plans(plans: PlanScores | None) -> Iterator[Finding]:
+    if plans is None:
+        return
+    if plans.infeasible and plans.infeasible.n >= FEWEST and plans.infeasible.low > INFEASIBLE:
+        yield Finding(
+            code="infeasible",
+            text=f"Of the options that it names, {ranged(plans.infeasible)} are not there to be "
+            "carried out.",
+        )
+    if plans.accuracy and _surely_below(plans.accuracy, PLANS):
+        yield Finding(
+            code="other-options",
+            text=f"Pursues what the task's own planner does in {ranged(plans.accuracy)} of states.",
         )
 
 

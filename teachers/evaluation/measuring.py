@@ -149,6 +149,7 @@ def _evaluation(
         acting=acting,
         acting_sampled=acting_sampled,
         analysis=outcome.analysis,
+        plans=outcome.plans,
         probes=probes,
         cost=_cost(answers, len(scored.labels)),
         cost_usd=cost_usd,

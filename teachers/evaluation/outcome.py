@@ -8,7 +8,14 @@ from dataclasses import dataclass
 
 from lvlm2p.teachers.evaluation import intervals
 from lvlm2p.teachers.evaluation.analysis import score_analyses
-from lvlm2p.teachers.evaluation.results import AnalysisScores, Interval, Probes, Temperature
+from lvlm2p.teachers.evaluation.plan_scores import score_plans
+from lvlm2p.teachers.evaluation.results import (
+    AnalysisScores,
+    Interval,
+    PlanScores,
+    Probes,
+    Temperature,
+)
 from lvlm2p.teachers.evaluation.scores import Scores
 from lvlm2p.teachers.evaluation.temperature import fit_temperature
 from lvlm2p.teachers.label import NOT_ASKED, Answer, Label
@@ -25,6 +32,7 @@ class Outcome:
     analysis: AnalysisScores | None
     probes: Probes
     temperature: Temperature | None
+    plans: PlanScores | None = None
 
     @classmethod
     def of(cls, scored: Scores, answers: Sequence[Answer], probes: Probes) -> Outcome:
@@ -39,6 +47,7 @@ class Outcome:
             valid=intervals.wilson(len(scored.labels), asked),
             failures=failures,
             analysis=score_analyses(scored.labels, scored.views, scored.right),
+            plans=score_plans(scored.labels, scored.views),
             probes=probes,
             temperature=temperature,
         )

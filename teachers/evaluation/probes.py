@@ -38,7 +38,8 @@ def probe(
         views: states of one task.
         tick: told of each answer.
     """
-    blank = [_blank(view) for view in views if view.task.draw is not None]
+    looks = questioner.teacher.looks
+    blank = [_blank(view) for view in views if looks and view.task.draw is not None]
     images = _symmetric_twins(views)
     same = [_Twin(view, view, {name: name for name in view.task.action_names}) for view in views]
     return Probes(

@@ -79,6 +79,21 @@ class AnalysisScores(_ReportPart):
     top1_given_wrong: Interval | None
 
 
+class PlanScores(_ReportPart):
+    """The options of a teacher that plans."""
+
+    n: int
+    """Labels that came of plans."""
+    accuracy: Interval | None
+    """Share whose most voted option is one that the task's own planner pursues; None: the task
+    does not say."""
+    infeasible: Interval | None
+    """Of the options that were tried, the share that names what is not there, or is none of the
+    task's."""
+    idle: Interval | None
+    """Share of the plans of which nothing could be carried out, by votes."""
+
+
 class Probe(_ReportPart):
     """The same states asked again in another form."""
 
@@ -178,6 +193,7 @@ class Evaluation(_ReportPart):
     acting_sampled: Acting | None
     """By drawing from the stated probabilities."""
     analysis: AnalysisScores | None
+    plans: PlanScores | None = None
     probes: Probes
     cost: Cost | None
     cost_usd: float | None

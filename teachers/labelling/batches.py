@@ -66,10 +66,9 @@ def interviewer(config: LabelConfig) -> ChatTeacher:
 
     if config.teacher != "qwen-vl-local":
         raise ConfigError("--engine ray-vllm goes with --teacher qwen-vl-local")
-    named = {"elicit": config.elicit, "prompt": config.prompt, "shots": config.shots}
-    options = {key: value for key, value in named.items() if value is not None}
-    teacher = load_teacher(config.teacher, options={**options, **config.teacher_args})
-    assert isinstance(teacher, ChatTeacher)
+    teacher = load_teacher(config.teacher, options=config.options_of(config.teacher))
+    if not isinstance(teacher, ChatTeacher):
+        raise ConfigError(f"--engine ray-vllm can't elicit {config.elicit}: use --engine ray")
     if teacher.elicitation.sampled or teacher.elicitation.answer_format.by_letter:
         raise ConfigError(
             f"--engine ray-vllm asks for one text a question, and so can't elicit "

@@ -21,8 +21,15 @@ class PromptedOptions(BaseModel):
     """Name or folder of the prompt."""
     shots: int | None = Field(default=None, ge=0)
     """Few-shot examples; None: the prompt's default."""
+    view: Literal["image", "text", "both"] = "image"
+    """What the model gets of a state: the picture, words in its place, or both."""
+    coordinates: bool = False
+    """Whether the words say where everything is (view=text, view=both)."""
     samples: int = Field(default=5, ge=1, le=100)
-    """How many answers are averaged (elicit=votes)."""
+    """How many answers are averaged (elicit=votes) or mixed (elicit=plans)."""
+    executor: str | None = None
+    """Who carries plans out (elicit=plans; DoorKey: careful, or blind to lava); None: the task's
+    usual one."""
     smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Probability shared equally by all actions (elicit=choice)."""
     temperature: float | None = Field(default=None, ge=0, le=2)

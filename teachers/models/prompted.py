@@ -67,7 +67,32 @@ class PromptedTeacher(Teacher):
             "temperature": options.temperature,
             "reask": options.reask,
             "rules": RULES,
+            **self._shown,
         }
+
+    @property
+    def _shown(self) -> dict[str, Any]:
+        """What the model gets beside, or in place of, the picture; labels of those that get the
+        picture alone were stored before there was a choice."""
+        options = self.options
+        if options.view == "image":
+            return {}
+        return {"view": options.view, "coordinates": options.coordinates}
+
+    @property
+    def looks(self) -> bool:
+        """See :class:`Teacher`."""
+        return self.options.view != "text"
+
+    def around(self, teacher: Teacher) -> Teacher:
+        """See :class:`Teacher`: where many views are one question, this asks it once."""
+        return self.elicitation.around(teacher)
+
+    def supports(self, task: Task) -> str | None:
+        """A sentence where the model should read, and the task has no words."""
+        if self.options.view != "image" and task.describe is None and task.planning is None:
+            return f"there are no words for states of task {task.name!r} (Task.describe)"
+        return None
 
     @property
     def wording(self) -> tuple[str, int | None]:
@@ -89,7 +114,14 @@ class PromptedTeacher(Teacher):
         if task not in self._prompts:
             name, shots = self.wording
             answer = self.elicitation.answer_format
-            prompt = load_prompt(name, task, shots=shots, elicit=answer)
+            prompt = load_prompt(
+                name,
+                task,
+                shots=shots,
+                elicit=answer,
+                shown=self.options.view,
+                coordinates=self.options.coordinates,
+            )
             fingerprint = fingerprint_of({**self.facts(), "prompt": prompt.fingerprint})
             self._prompts[task] = prompt, fingerprint
         return self._prompts[task]

@@ -17,8 +17,6 @@ Plan: TypeAlias = tuple[Option, ...]
 Plans: TypeAlias = Sequence[tuple[float, Plan]]
 """Plans with their shares, which sum to 1."""
 
-UNNAMED = "an option that there is not"
-
 
 @dataclass(frozen=True)
 class _Carried:
@@ -28,7 +26,8 @@ class _Carried:
     plan: Plan
     step: NextStep | None
     absent: tuple[Option, ...]
-    """Options before the one that is carried out that name what is not there."""
+    """Options before the one that is carried out that name what is not there, or are none that the
+    task offers."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,11 @@ def _carry_out(
 ) -> _Carried:
     step = planning.next_step(view, plan, executor)
     tried = plan if step is None else plan[: plan.index(step.option)]
-    absent = [option for option in tried if option.thing is not None and option.thing not in things]
+    absent = [
+        option
+        for option in tried
+        if not planning.offers(option) or (option.thing is not None and option.thing not in things)
+    ]
     return _Carried(share, plan, step, tuple(absent))
 
 

@@ -41,6 +41,12 @@ class TeacherWrapper(Teacher):
             return self.inner.fingerprint_for(task)
 
     @property
+    def looks(self) -> bool:
+        """The inner teacher's."""
+        with blaming(self.name):
+            return self.inner.looks
+
+    @property
     def at_a_time(self) -> int:
         """The inner teacher's."""
         with blaming(self.name):

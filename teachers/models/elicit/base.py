@@ -11,6 +11,7 @@ from lvlm2p.envs import View
 from lvlm2p.prompts import AnswerFormat
 from lvlm2p.teachers.models.messages import Reply
 from lvlm2p.teachers.models.options import PromptedOptions
+from lvlm2p.teachers.teacher import Teacher
 
 
 class Distribution(NamedTuple):
@@ -72,6 +73,10 @@ class Elicitation(ABC):
     def lacking(cls, model: ModelCapabilities) -> str | None:
         """What is missing for ``model`` to be asked, to be read after "it"; None: nothing."""
         return None
+
+    def around(self, teacher: Teacher) -> Teacher:
+        """See :meth:`lvlm2p.teachers.Teacher.around`; ``teacher`` asks for this elicitation."""
+        return teacher
 
     @abstractmethod
     def parse(self, reply: Reply, view: View) -> Distribution:

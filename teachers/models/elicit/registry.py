@@ -17,6 +17,7 @@ BUILTIN: dict[str, str] = {
     "choice": "lvlm2p.teachers.models.elicit.choice:Choice",
     "votes": "lvlm2p.teachers.models.elicit.votes:Votes",
     "logprobs": "lvlm2p.teachers.models.elicit.logprobs:Logprobs",
+    "plans": "lvlm2p.teachers.models.elicit.plans:PlanElicitation",
 }
 """Name -> "module:class"."""
 

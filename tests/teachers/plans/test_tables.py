@@ -16,6 +16,7 @@ from lvlm2p.teachers import (
     Teacher,
     UnknownNameError,
     available,
+    evaluate_teacher,
     load_teacher,
 )
 from lvlm2p.teachers.plans.table import PlanTable, shipped_tables
@@ -147,6 +148,21 @@ def test_the_fingerprint_is_the_tables_content_for_the_task_and_the_executor(
     assert print_of(TABLE, executor="blind") != same
     other_task = TABLE + TABLE.replace("tables:\n", "").replace("simple", "lava")
     assert print_of(other_task) == same
+
+
+def test_options_are_scored_against_the_explorers() -> None:
+    result = evaluate_teacher(
+        load_teacher("plans:good"), "LVLM2P-SimpleDoorKey-v0", states=40, episodes=2, probes=3
+    )
+    assert result.plans is not None and result.plans.accuracy is not None
+    assert result.plans.n == result.labelled == 40
+    assert result.plans.accuracy.value > 0.8  # it fetches a key before it has looked for the way
+    assert result.plans.infeasible is not None and result.plans.infeasible.value == 0
+    assert result.probes.blank is None and result.success and result.success.value == 1.0
+    expert = evaluate_teacher(
+        load_teacher("expert"), "LVLM2P-SimpleDoorKey-v0", states=5, episodes=0, probes=0
+    )
+    assert expert.plans is None
 
 
 def test_what_is_shipped_covers_each_task_and_reaches_the_store(tmp_path: Path) -> None:

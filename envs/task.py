@@ -231,8 +231,7 @@ class Task:
     every [row, column] that is a right answer for the target."""
     describe: Callable[[View], str] | None = None
     """The state in words, for teachers that read."""
-    brief: Callable[[View], str] | None = None
-    """The same without coordinates; left out, ``describe`` does for both."""
+    brief: Callable[[View], str] | None = None  # the same without coordinates
     planner: Callable[[View], Plan] | None = None
     planning: Planning[View] | None = None
     """The options that a teacher may plan with (``--elicit plans``)."""

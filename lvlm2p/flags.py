@@ -26,7 +26,7 @@ Flag = tuple[Any, Any]
 
 PAIRS = {
     "teacher_args": ("--teacher-arg", "-T", "a teacher's option"),
-    "view_args": ("--view-arg", "--view-arg", "a way of wording"),
+    "view_args": ("--view-arg", "--view-arg", "how states are put into words"),
     "env_args": ("--env-arg", "--env-arg", "an environment's argument"),
 }
 """Options that are mappings -> their flag, how it is called for short, and what a pair of it is."""

@@ -65,6 +65,10 @@ TAKES_MORE: dict[str, str] = {
 """Names that are written ``name:something``, and what that is, in a sentence."""
 
 
+VIEWS = ("image", "text", "both")
+"""What a prompted teacher can be shown: after an @ behind its name."""
+
+
 class NoOptions(BaseModel, extra="forbid"):
     """For a teacher class without ``Options``."""
 

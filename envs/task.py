@@ -151,10 +151,7 @@ class View:
 
 @dataclass(frozen=True)
 class Symmetry:
-    """An exchange of one question for an equivalent one.
-
-    Whatever is optimal in a view is, translated by ``actions``, optimal in its image.
-    """
+    """Whatever is optimal in a view is, translated by ``actions``, optimal in its image."""
 
     name: str
     apply: Callable[[View], View]

@@ -7,7 +7,6 @@ object. Exit codes: 0 done, 2 the input is wrong, 3 the teacher could not answer
 from __future__ import annotations
 
 import errno
-import json as jsonlib
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -17,6 +16,7 @@ from lvlm2p.envs.errors import Lvlm2pError, UnknownNameError
 from lvlm2p.envs.extras import explained
 from lvlm2p.envs.untrusted import plain
 from lvlm2p.flags import Argv, parse
+from lvlm2p.output import end, show
 from lvlm2p.process import signals_as_ctrl_c, tolerate_streams
 
 # ---------------------------------------------------------------- the commands
@@ -221,24 +221,6 @@ COMMANDS: dict[str, Callable[[Argv], None]] = {
 
 
 # ---------------------------------------------------------------- choosing and showing
-
-
-def show(data: Mapping[str, Any], text: Any, json: bool) -> None:
-    """Print a result: ``text`` for people, or ``data`` as the one JSON line that scripts read."""
-    if json:
-        print(jsonlib.dumps(data, allow_nan=False), flush=True)
-    else:
-        from lvlm2p.teachers.terminal import console
-
-        console(soft_wrap=isinstance(text, str)).print(text)
-
-
-def end(trouble: str | None) -> None:
-    """Leave with exit code 3 where what was asked for is done, and in vain."""
-    from lvlm2p.teachers.errors import TeacherError
-
-    if trouble is not None:
-        raise TeacherError(trouble)
 
 
 def pick(prog: str, known: Mapping[str, str | None], argv: Argv) -> tuple[str, Argv]:

@@ -57,7 +57,10 @@ def parse(command: str, model: type[Model], argv: Argv, doc: str | None) -> tupl
     for name in PAIRS.keys() & read.keys():
         read[name] = data.get(name, {}) | key_values(read[name], *PAIRS[name][1:])
     given = {word.partition("=")[0][2:].replace("-", "_") for word in words if word[:2] == "--"}
-    bare = {name: field.get_default() for name, field in model.model_fields.items()} | shown
+    bare = {
+        name: field.get_default(call_default_factory=True)
+        for name, field in model.model_fields.items()
+    } | shown
     # What nobody gave is left to the model, which may want to know that.
     read = {
         key: value

@@ -204,16 +204,6 @@ class Teacher(ABC):
         return teacher
 
     @property
-    def looks(self) -> bool:
-        """Whether it is shown pictures, so that a blank one should change its answers."""
-        return True
-
-    def around(self, teacher: Teacher) -> Teacher:
-        """What stands around ``teacher``, this one behind its store: it may put other questions
-        than the views, and make labels of the answers."""
-        return teacher
-
-    @property
     @abstractmethod
     def fingerprint(self) -> str:
         """Everything that can change an answer, and nothing else, as a short hexadecimal digest."""

@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("envs", "prompts", "teachers", "student")
-LAYERS = (*PACKAGES, "aliases", "flags", "process", "cli", "__main__")
+LAYERS = (*PACKAGES, "aliases", "flags", "output", "process", "cli", "__main__")
 # The commands of teachers/ that act in environments, not only look at views.
 ACTING = ("teachers/evaluation", "teachers/labelling")
 # What a student may know of teachers: the interface, never who answered; and helpers that are

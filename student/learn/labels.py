@@ -18,6 +18,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lvlm2p.student.learn.absent import (
+    FAILED,
+    FAILED_FOR_GOOD,
+    HAS_LABEL,
+    NOT_ASKED,
+    why_no_target,
+)
 from lvlm2p.student.learn.ask import chosen_by_lot, parse_ask
 from lvlm2p.student.learn.columns import Columns
 from lvlm2p.student.learn.images import LabelledImages
@@ -38,10 +45,6 @@ if TYPE_CHECKING:
 
 UNASKED = -1
 """The row of a state that nobody was asked about."""
-
-HAS_LABEL, NOT_ASKED, FAILED, FAILED_FOR_GOOD = range(4)
-"""Why a state has no target: nobody was asked about it, or the answer was a failure that passes
-(a timeout, a 5xx), or one that would come again."""
 
 
 class PendingState(NamedTuple):
@@ -168,7 +171,7 @@ class LabelBuffer:
         """The answers to what is in the inbox, each into its row."""
         self._make_room()
         rows = torch.tensor([state.row for state in self._inbox])
-        why = torch.tensor([_why(answer) for answer in answers], dtype=torch.uint8)
+        why = torch.tensor([why_no_target(answer) for answer in answers], dtype=torch.uint8)
         before, again = self.states["why"], self.states["again"]
         self.recounted += int((again[rows] & (before[rows] == NOT_ASKED)).sum())
         before[rows], again[rows] = why, False
@@ -292,11 +295,3 @@ class LabelBuffer:
     def close(self) -> None:
         """End the thread that asks."""
         self._prefetcher.close()
-
-
-def _why(answer: Label | Failure) -> int:
-    if isinstance(answer, Label):
-        return HAS_LABEL
-    if answer.not_asked:
-        return NOT_ASKED
-    return FAILED_FOR_GOOD if answer.lasting else FAILED

@@ -33,6 +33,7 @@ from lvlm2p.student.training.pictures import show_result
 from lvlm2p.student.training.process import imports_uncollected, interruptible, one_thread
 from lvlm2p.student.training.progress import Progress
 from lvlm2p.student.training.result import TrainResult
+from lvlm2p.student.training.row import described
 from lvlm2p.student.training.run_dir import disk_explained, open_run_dir, run_dir_named
 from lvlm2p.student.training.run_state import Run
 from lvlm2p.student.training.trackers import check_tracker, tracking
@@ -174,7 +175,7 @@ def _train(run: Run, metrics: Metrics, bar: Progress, stop: threading.Event) -> 
             )
         )
         run.seconds = time.monotonic() - started
-        row = {"frames": run.frames, "distill/lambda": weight, **losses, **_described(run)}
+        row = {"frames": run.frames, "distill/lambda": weight, **losses, **described(run)}
         row["timing/frames_per_second"] = (run.frames - before) / (time.monotonic() - begun)
         if _due(config.eval_every, before, run.frames):
             row |= _evaluated(run)
@@ -225,29 +226,6 @@ def _collected(run: Run, steps: int, stop: threading.Event) -> Rollout:
 
 def _due(every: int, before: int, after: int) -> bool:
     return every > 0 and before // every < after // every
-
-
-def _described(run: Run) -> dict[str, Any]:
-    row: dict[str, Any] = {"timing/seconds": run.seconds}
-    if run.episodes:
-        returns, lengths, successes = np.array(run.episodes).T
-        row |= {
-            "charts/episodic_return": float(returns.mean()),
-            "charts/episodic_length": float(lengths.mean()),
-            "charts/success": float(successes.mean()),
-            "charts/episodes": len(run.episodes),
-        }
-    if run.labels is not None:
-        labelled = run.labels.states["weight"] > 0
-        row |= {
-            "labels/states": len(labelled),
-            "labels/labelled": int(labelled.sum()),
-            "labels/failed": int((~labelled).sum()),
-            "timing/asked": run.counts.asked,
-            "timing/cached": run.counts.cached,
-            "timing/cost_usd": run.counts.cost_usd,
-        }
-    return row
 
 
 def _evaluated(run: Run) -> dict[str, Any]:

@@ -47,8 +47,7 @@ class Taught(BaseCallback):
 def train(teacher: str, frames: int, seed: int, env: str = "MiniGrid-LavaGapS5-v0") -> PPO:
     make = lambda: FlattenObservation(FilterObservation(make_env(env), ["image"]))  # noqa: E731
     envs = make_vec_env(make, n_envs=8, seed=seed)
-    relu = {"activation_fn": torch.nn.ReLU}
-    ppo = PPO("MlpPolicy", envs, 1e-3, 128, 256, seed=seed, policy_kwargs=relu)
+    ppo = PPO("MlpPolicy", envs, 1e-3, n_steps=128, batch_size=256, n_epochs=4, seed=seed)
     told = None if teacher == "none" else Taught(load_teacher(teacher, store=LabelStore()))
     return ppo.learn(frames, told)
 

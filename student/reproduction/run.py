@@ -73,10 +73,10 @@ def reproduce(config: ReproduceConfig, approve: Approve | None = None) -> Reprod
     result = carry_out(list(planned.values()), config.as_sweep(), approve)
     panels: dict[Panel, dict[str, list[RecordedRun]]] = {}
     for row in result.rows:
-        run = row.run.config
-        lines = panels.setdefault((run.env, run.algo), {name: [] for name in figure.lines})
+        made = row.run.config
+        lines = panels.setdefault((made.env, made.algo), {name: [] for name in figure.lines})
         if row.status == "done":
-            lines[line_of[str(run.run_dir)]].append(read_run(run.run_dir, [METRIC]))
+            lines[line_of[str(made.run_dir)]].append(read_run(made.run_dir, [METRIC]))
     if not any(runs for lines in panels.values() for runs in lines.values()):
         raise result.trouble() or RunError(f"no run in {out} has ended")
     table = markdown(config, figure, panels)

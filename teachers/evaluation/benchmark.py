@@ -92,7 +92,8 @@ def thresholds_of(taught: Sequence[Taught], alone: tuple[float, float]) -> Thres
         good = [each.students[0] > enough for each in best_first]
         for i, (better, worse) in enumerate(pairwise(best_first)):
             if good[i] and not good[i + 1]:
-                return max(least, round((getattr(better, of) + getattr(worse, of)) / 2, 3))
+                middle: float = (getattr(better, of) + getattr(worse, of)) / 2
+                return max(least, round(middle, 3))
             if not good[i]:
                 break
         return least if all(good) else max(least, round(getattr(best_first[0], of), 3))

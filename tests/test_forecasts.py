@@ -109,7 +109,9 @@ def test_thinking_that_nobody_sees_makes_a_price_a_lower_bound() -> None:
 
 def test_stored_labels_say_what_one_costs(tmp_path: Path) -> None:
     """A reply of 100 tokens in (60 of them cached) and 10 out was paid for, not what we count."""
-    fake = FakeTeacher()
+    fake = FakeTeacher(
+        lambda view, teacher: teacher.label_for(view).model_copy(update={"latency_s": 0.5})
+    )
     teacher = StoredTeacher(fake, LabelStore(tmp_path))
     own = type(teacher.estimate(states(10)))(10, 10, 5.0, usd=99.0, paid=True, at_least=True)
     fake.estimate = lambda views: own  # type: ignore[method-assign]

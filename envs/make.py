@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lvlm2p.envs.arguments import split_arguments, value_of, with_arguments
+from lvlm2p.envs.arguments import RESERVED, split_arguments, value_of, with_arguments
 from lvlm2p.envs.errors import UserError
 from lvlm2p.envs.registry import task_for
 from lvlm2p.envs.task import Task, View
@@ -35,7 +35,7 @@ def make_env(env: str, **kwargs: Any) -> gym.Env[Any, Any]:
     from lvlm2p.envs.observers import ObservedEnv
 
     env_id, arguments = split_arguments(env)
-    given = {key: value for key, value in kwargs.items() if value_of(str(value)) == value}
+    given = {key: v for key, v in kwargs.items() if key not in RESERVED and value_of(str(v)) == v}
     task = task_for(with_arguments(env, given))
     make = make_rendering if task.observer is SnapshotObserver else make_plain
     made = make(env_id, **{**arguments, **kwargs})

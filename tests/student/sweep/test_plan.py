@@ -114,5 +114,5 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_runs_that_are_the_same_are_there_once(tmp_path: Path) -> None:
-    options: dict[str, Any] = {"env": LAVA, "teacher": ["expert", "expert"], "n_steps": [128, None]}
+    options: dict[str, Any] = {"env": LAVA, "teacher": ["expert", "expert"], "n_steps": [2, None]}
     assert len(plan(options, [{}], tmp_path, "test")) == 1

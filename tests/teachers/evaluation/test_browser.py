@@ -94,7 +94,7 @@ def test_it_opens_and_shows_everybody(page: Page) -> None:
     assert column(page, 1) == ["good", NAME, "sure", "expert", "random"] * 2
     assert page.locator(".card").count() == 24
     assert page.locator(".verdict").count() == 6
-    assert page.locator("figure svg").count() == 18
+    assert page.locator("figure svg").count() == 20
     assert page.locator("#gallery img").first.evaluate("image => image.naturalWidth") == 144
 
 

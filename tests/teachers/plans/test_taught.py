@@ -23,6 +23,7 @@ def run(folder: Path, teacher: str) -> TrainResult:
     data = {
         "env": "LVLM2P-LavaDoorKey-v0",
         "teacher": teacher,
+        "recipe": "fast",  # none has another one by itself
         "frames": 512,
         "n_envs": 8,
         "n_steps": 32,

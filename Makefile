@@ -24,19 +24,21 @@ help:
 # HASHES=1 takes only files whose hash is in requirements-ci.txt: those of PyPI, PyTorch's CUDA
 # build on Linux among them.
 pip := $(BIN)/python -m pip install --quiet --no-compile
+# A plain comma would begin another argument of $(call).
+comma := ,
 ifdef HASHES
 install = $(pip) --require-hashes --requirement requirements-ci.txt && $(pip) --no-deps --no-build-isolation --editable .
 else
 install = $(pip) --constraint constraints.txt --editable $(1)
 endif
 
-# The demo needs a student and a model in this process; everything else also installs what tests need. Python compiles
-# what it imports, so pip need not compile everything: that halves the time.
+# The demo needs a student and a model in this process; everything else also installs what tests
+# need. Python compiles what it imports, so pip need not compile everything: that halves the time.
 .venv: .venv/.dev
 .venv/.core: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("lvlm2p needs Python 3.11 or later, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(call install,'.[train,local]')
+	$(call install,'.[train$(comma)local]')
 	@touch $@
 .venv/.dev: .venv/.core
 	$(call install,'.[dev]')

@@ -69,7 +69,7 @@ def attach(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], 
     As ``lazy_loader.attach_stub``, but a name whose import lacks a package of an extra raises
     :class:`MissingPackageError`.
     """
-    import lazy_loader  # type: ignore[import-untyped]
+    import lazy_loader  # type: ignore[import-untyped] # it ships none
 
     find, names, public = lazy_loader.attach_stub(package, file)
 

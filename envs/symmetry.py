@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -147,7 +146,7 @@ def _order(
 def turned_view(view: View, turn: GridSymmetry) -> View:
     """The view with its room turned; the mission names no direction, so it stays."""
     state = turned(decode_state(view.state), turn)
-    return replace(view, state=state.encode())
+    return View(view.task, state.encode(), view.mission, view.carrying, view.blank)
 
 
 def turning(name: str, turn: GridSymmetry) -> Symmetry:

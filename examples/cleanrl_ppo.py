@@ -113,7 +113,7 @@ def train(args: Args) -> list[tuple[int, float]]:
         [lambda: make(args.env_id)] * args.num_envs,
         autoreset_mode=gym.vector.AutoresetMode.SAME_STEP,
     )
-    n_actions = int(envs.single_action_space.n)  # type: ignore[attr-defined]
+    n_actions = int(envs.single_action_space.n)  # type: ignore[attr-defined] # a Discrete
     agent = Agent(int(np.prod(envs.single_observation_space.shape or ())), n_actions)
     optimizer = torch.optim.Adam(agent.parameters(), lr=args.learning_rate, eps=1e-5)
     ahead = known = None

@@ -21,7 +21,7 @@ class Taught(BaseCallback):
         self.ahead, self.seen = Prefetcher(teacher), dict[str, Any]()
 
     def look(self, observations: Any) -> None:
-        views = [view_of(env) for env in self.training_env.envs]  # type: ignore[attr-defined]
+        views = [view_of(env) for env in self.training_env.envs]  # type: ignore[attr-defined] # a DummyVecEnv
         self.seen |= zip(self.ahead.submit(views), observations, strict=True)
 
     def _on_step(self) -> bool:
@@ -45,7 +45,7 @@ class Taught(BaseCallback):
 
 
 def train(teacher: str, frames: int, seed: int, env: str = "MiniGrid-LavaGapS5-v0") -> PPO:
-    make = lambda: FlattenObservation(FilterObservation(make_env(env), ["image"]))  # noqa: E731
+    make = lambda: FlattenObservation(FilterObservation(make_env(env), ["image"]))  # noqa: E731 (a line)
     envs = make_vec_env(make, n_envs=8, seed=seed)
     ppo = PPO("MlpPolicy", envs, 1e-3, n_steps=128, batch_size=256, n_epochs=4, seed=seed)
     told = None if teacher == "none" else Taught(load_teacher(teacher, store=LabelStore()))

@@ -89,36 +89,28 @@ def labels(argv: Argv) -> None:
     command, rest = pick(
         "lvlm2p labels", {name: model.__doc__ for name, model in options.items()}, argv
     )
-    config, json = parse(f"labels {command}", options[command], rest, options[command].__doc__)
-    result = config.run()
-    show(result.as_json(), result.summary(), json)
+    carry_out(f"labels {command}", options[command], rest, options[command].__doc__)
 
 
 def envs(argv: Argv) -> None:
     """Which environments are supported: their ids by task, and which have an exact planner."""
     from lvlm2p.envs.listing import EnvsConfig
 
-    config, json = parse("envs", EnvsConfig, argv, envs.__doc__)
-    result = config.run()
-    show(result.as_json(), result.summary(), json)
+    carry_out("envs", EnvsConfig, argv, envs.__doc__)
 
 
 def task(argv: Argv) -> None:
     """What a teacher will be told of an environment; --write starts a task of your own."""
     from lvlm2p.envs.starter import TaskConfig
 
-    config, json = parse("task", TaskConfig, argv, task.__doc__)
-    result = config.run()
-    show(result.as_json(), result.summary(), json)
+    carry_out("task", TaskConfig, argv, task.__doc__)
 
 
 def teachers(argv: Argv) -> None:
     """Who can teach: models, what they can elicit, prices, and what is missing."""
     from lvlm2p.teachers.listing import TeachersConfig
 
-    config, json = parse("teachers", TeachersConfig, argv, teachers.__doc__)
-    result = config.run()
-    show(result.as_json(), result.summary(), json)
+    carry_out("teachers", TeachersConfig, argv, teachers.__doc__)
 
 
 def serve(argv: Argv) -> None:
@@ -190,9 +182,7 @@ def doctor(argv: Argv) -> None:
     """What is installed and set here, and whether the store is sound: for a bug report."""
     from lvlm2p.teachers.doctor import DoctorConfig
 
-    config, json = parse("doctor", DoctorConfig, argv, doctor.__doc__)
-    result = config.run()
-    show(result.as_json(), result.summary(), json)
+    carry_out("doctor", DoctorConfig, argv, doctor.__doc__)
 
 
 def reproduce(argv: Argv) -> None:
@@ -221,6 +211,13 @@ COMMANDS: dict[str, Callable[[Argv], None]] = {
 
 
 # ---------------------------------------------------------------- choosing and showing
+
+
+def carry_out(command: str, model: type[Any], argv: Argv, doc: str | None) -> None:
+    """A command whose options know how to run themselves."""
+    config, json = parse(command, model, argv, doc)
+    result = config.run()
+    show(result.as_json(), result.summary(), json)
 
 
 def pick(prog: str, known: Mapping[str, str | None], argv: Argv) -> tuple[str, Argv]:

@@ -6,6 +6,7 @@ looks for the door and the key where most unseen cells are seen for the fewest s
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 from lvlm2p.envs.doorkey.exact import Situation, search, shortest_plan, split
@@ -116,7 +117,9 @@ def clear_the_way(known: Snapshot) -> frozenset[str]:
     """Towards unseen cells that keys on the floor keep the agent from: they are carried away."""
     bare = split(known)[0].cells
     open_floor = Snapshot(known.width, known.height, bare, *pose_of(known), (0, 0))
-    way = route(known, lambda node: unseen_from(open_floor, node) > 0, FREE_WITHOUT_KEYS)
+    # of several ways the same one, whichever way the agent faces: else it turns to and fro
+    start = replace(known, direction=0)
+    way = route(start, lambda node: unseen_from(open_floor, node) > 0, FREE_WITHOUT_KEYS)
     blocking = [at for at in way or () if known.cell(*at).kind == KEY]
     if not way or not blocking:
         return frozenset()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 from lvlm2p.envs.errors import UserError
 from lvlm2p.envs.minigrid.state import (
@@ -19,6 +20,7 @@ from lvlm2p.envs.minigrid.state import (
     Snapshot,
     decode_state,
     in_words,
+    join_state,
 )
 from lvlm2p.envs.symmetry import MIRROR, TRANSPOSE, facing_right, turned_view, turning
 from lvlm2p.envs.task import Symmetry, View
@@ -29,6 +31,8 @@ Recolor = Callable[[int, int], tuple[int, int]]
 WORDINGS = ("get a", "go get a", "fetch a", "go fetch a", "you must fetch a")
 """How Fetch says one and the same thing."""
 
+EXCHANGED = frozenset({DOOR, KEY, BALL})
+
 RED_KEY = (KEY, COLORS.index("red"))
 BLUE_BALL = (BALL, COLORS.index("blue"))
 
@@ -37,34 +41,47 @@ def recolored(view: View, change: Recolor, mission: str) -> View:
     """The view with its keys, balls and doors exchanged, and another mission."""
     state = decode_state(view.state)
     carried = change(*state.carried) if state.carried[0] else state.carried
-    cells = _recolored_cells(state, change)
-    exchanged = replace(state, cells=cells, carried=carried)
-    return replace(view, state=exchanged.encode(), mission=mission, carrying=in_words(carried))
+    place = state.x, state.y, state.direction, carried
+    encoded = join_state(state.width, state.height, _recolored_cells(state, change), *place)
+    # not dataclasses.replace: images of every labelled state are made in this way
+    return View(view.task, encoded, mission, in_words(carried), view.blank)
 
 
 def _recolored_cells(state: Snapshot, change: Recolor) -> bytes:
     cells = bytearray(state.cells)
-    for at in range(0, len(cells), 3):
-        if cells[at] in (DOOR, KEY, BALL):
-            cells[at : at + 2] = bytes(change(cells[at], cells[at + 1]))
+    for at, kind in enumerate(state.cells[::3]):
+        if kind in EXCHANGED:
+            cells[3 * at : 3 * at + 2] = bytes(change(kind, cells[3 * at + 1]))
     return bytes(cells)
+
+
+def _translation(words: Mapping[str, str]) -> Callable[[str], str]:
+    """Missions with these words exchanged."""
+
+    @lru_cache(maxsize=1024)
+    def translated(mission: str) -> str:
+        return re.sub(r"\w+", lambda word: words.get(word[0], word[0]), mission)
+
+    return translated
 
 
 def _exchange_colors(one: int, other: int) -> Symmetry:
     swap = {one: other, other: one}
-    words = {COLORS[a]: COLORS[b] for a, b in swap.items()}
+    translated = _translation({COLORS[a]: COLORS[b] for a, b in swap.items()})
 
     def apply(view: View) -> View:
-        mission = re.sub(r"\w+", lambda word: words.get(word[0], word[0]), view.mission)
+        mission = translated(view.mission)
         return recolored(view, lambda kind, color: (kind, swap.get(color, color)), mission)
 
     return Symmetry(f"exchange {COLORS[one]} and {COLORS[other]}", apply)
 
 
+_kinds_exchanged = _translation({OBJECTS[KEY]: OBJECTS[BALL], OBJECTS[BALL]: OBJECTS[KEY]})
+
+
 def _exchange_kinds(view: View) -> View:
     swap = {KEY: BALL, BALL: KEY}
-    words = {OBJECTS[a]: OBJECTS[b] for a, b in swap.items()}
-    mission = re.sub(r"\w+", lambda word: words.get(word[0], word[0]), view.mission)
+    mission = _kinds_exchanged(view.mission)
     return recolored(view, lambda kind, color: (swap.get(kind, kind), color), mission)
 
 

@@ -159,6 +159,7 @@ def pose(state: Snapshot, mission: str, actions: tuple[int, ...], **rules: Any) 
         cells, mark = marked.mark(act.what)
         near_cells, near = marked.mark(act.near) if act.near else (frozenset[int](), 0)
         kind = "beside" if beside and act.verb == "go to" else VERBS[act.verb]
+        # `kind` is one of Subgoal's literals: VERBS has no other values
         subgoals.append(Subgoal(kind, cells, mark, near, near_cells, act.diagonal))  # type: ignore[arg-type]
     problem = Problem(state.width, state.height, actions, tuple(subgoals), wanted.stages, **rules)
     return Posed(problem, bytes(marked.cells), bytes(marked.carried), wanted.done)

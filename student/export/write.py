@@ -98,6 +98,7 @@ def _any_number(network: StandaloneStudent) -> Any:
 
 
 def _torchscript(network: StandaloneStudent, about: str) -> bytes:
+    # PyTorch ships no types for its tracer.
     traced = torch.jit.trace(network, network.examples(TRACED), check_trace=False)  # type: ignore[no-untyped-call]
     file = io.BytesIO()
     torch.jit.save(traced, file, _extra_files={"lvlm2p.json": about})

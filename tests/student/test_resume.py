@@ -32,6 +32,7 @@ OPTIONS = {
     "n_steps": 32,
     "batch_size": 64,
     "kl_minibatches": 8,
+    "kl_images": 2,
     "eval_every": 256,
     "eval_episodes": 5,
     "final_episodes": 5,

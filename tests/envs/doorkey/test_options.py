@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lvlm2p.envs import Option
@@ -135,7 +135,24 @@ def test_drop_puts_the_key_down_beside_no_door(state: Snapshot) -> None:
         assert after.carried == state.carried
 
 
+TURNED_TO_AND_FRO = room(
+    """
+#####
+#...#
+#.b.#
+#..b#
+#b<b#
+#.#b#
+Rb.##
+#####
+""",
+    "r",
+)
+"""Two ways are as short; which was taken once hung on where the agent faced."""
+
+
 @settings(max_examples=120, deadline=None)
+@example(TURNED_TO_AND_FRO)
 @given(rooms())
 def test_explore_leaves_nothing_unseen_that_could_be_seen(state: Snapshot) -> None:
     env = staged(state)

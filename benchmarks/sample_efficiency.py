@@ -83,8 +83,6 @@ def command(cell: Cell, folder: Path, frames: tuple[int, int]) -> list[str]:
     """The command line of one run; ``frames``: with a teacher, without."""
     row = ROWS[cell.row]
     recipe = row.recipe
-    if recipe == "tuned-none" and cell.algo == "a2c":
-        recipe = "tuned-none-a2c"
     long = not row.taught or row.recipe in ("paper", "original-code")
     evaluated = EVALUATED_ALONE if long else EVALUATED_TAUGHT
     line = [

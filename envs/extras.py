@@ -23,6 +23,8 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "mlflow": ("mlflow",),
     "aim": ("aim",),
     "minari": ("minari",),
+    "box2d": ("Box2D",),
+    "atari": ("ale_py",),
 }
 """Extra -> the packages, by their import names, that its commands can't do without."""
 

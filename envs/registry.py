@@ -14,6 +14,7 @@ from types import ModuleType
 
 from lvlm2p.envs.arguments import TIME_LIMIT, check_arguments, split_arguments, with_arguments
 from lvlm2p.envs.errors import UnknownNameError, UserError
+from lvlm2p.envs.extras import MissingPackageError, explained
 from lvlm2p.envs.questions import SUFFIX, question_task
 from lvlm2p.envs.task import Task
 from lvlm2p.envs.task import View as View  # reads saved views, once this file is imported
@@ -213,6 +214,10 @@ def _import(module: str, env_id: str) -> ModuleType:
             sys.path.append(here)  # last, so that it hides nothing
         return importlib.import_module(module)
     except Exception as error:  # a module may raise anything, and so does a name that is none
+        if isinstance(error, ModuleNotFoundError):
+            clear = explained(error, f"environment {env_id!r}")
+            if isinstance(clear, MissingPackageError):
+                raise clear from error
         why = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
         raise UserError(f"environment {env_id!r}: can't import {module!r}: {why}.") from error
 

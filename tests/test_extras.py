@@ -119,3 +119,24 @@ def test_another_missing_package_is_no_extra(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(cli.COMMANDS, "envs", broken)
     with pytest.raises(ModuleNotFoundError, match="mine"):
         cli.main(["envs"])
+
+
+@pytest.mark.parametrize(("env", "extra"), [("LunarLander-v3", "box2d"), ("ALE/Pong-v5", "atari")])
+def test_an_environment_names_its_extra(env: str, extra: str, tmp_path: Path) -> None:
+    (package,) = EXTRAS[extra]
+    words = ["train", "--env", env, "--teacher", "none"]
+    code = f"from lvlm2p.cli import main; sys.exit(main({words}))"
+    done = without([package], code, tmp_path)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert done.stderr.strip() == (
+        f"lvlm2p: environment '{env}' needs the package {package}, which is not installed: "
+        f"pip install 'lvlm2p[{extra}]'"
+    )
+
+
+def test_minigrids_pictures_that_its_wheel_lacks(tmp_path: Path) -> None:
+    words = ["train", "--env", "MiniGrid-WFC-MazeSimple-v0", "--teacher", "none"]
+    code = f"from lvlm2p.cli import main; sys.exit(main({words}))"
+    done = without(["imageio"], code, tmp_path)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert "needs imageio, networkx and pictures" in done.stderr

@@ -17,4 +17,4 @@ CHECKED = (
     "ALE/Freeway-v5",
     "ALE/Pong-v5",
 )
-"""A test trains, labels and evaluates in each (LunarLander needs the package box2d, ALE ale-py)."""
+"""A test trains, labels and evaluates in each (LunarLander needs the extra box2d, ALE atari)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
@@ -13,6 +14,7 @@ from minigrid.minigrid_env import MiniGridEnv
 from lvlm2p.envs.arguments import TIME_LIMIT, split_arguments, with_arguments
 from lvlm2p.envs.episode import Episode, positive_return
 from lvlm2p.envs.errors import UserError
+from lvlm2p.envs.extras import MissingPackageError, explained
 from lvlm2p.envs.generic.observer import SnapshotObserver
 from lvlm2p.envs.generic.snapshot import (
     check_snapshot,
@@ -70,14 +72,42 @@ def make_plain(env_id: str, **kwargs: Any) -> gym.Env[Any, Any]:
     """``gymnasium.make``.
 
     Raises:
+        MissingPackageError: it needs a package of an extra.
         UserError: it can't be made with these arguments.
     """
     try:
-        return gym.make(env_id, disable_env_checker=True, **kwargs)
+        made = gym.make(env_id, disable_env_checker=True, **kwargs)
     except Exception as error:  # the constructor is anyone's
+        # Gymnasium's own exception for a missing package has the import's as its cause
+        lacking = error if isinstance(error, ModuleNotFoundError) else error.__cause__
+        if isinstance(lacking, ModuleNotFoundError):
+            clear = explained(lacking, f"environment {env_id!r}")
+            if isinstance(clear, MissingPackageError):
+                raise clear from error
         said = {key: value for key, value in kwargs.items() if key != "render_mode"}
         why = str(error) or type(error).__name__
         raise UserError(f"can't make {env_id!r} with {said}: {why}") from error
+    _check_pictures(env_id, made)
+    return made
+
+
+def _check_pictures(env_id: str, env: gym.Env[Any, Any]) -> None:
+    """MiniGrid's WFC environments read pictures and two packages at their first reset.
+
+    Raises:
+        UserError: they are not there. MiniGrid's wheel has never held the pictures.
+    """
+    config = getattr(env.unwrapped, "config", None)
+    path = getattr(config, "pattern_path", None)
+    if not type(env.unwrapped).__module__.startswith("minigrid.envs.wfc") or path is None:
+        return
+    absent = [name for name in ("imageio", "networkx") if find_spec(name) is None]
+    if absent or not path.exists():
+        raise UserError(
+            f"environment {env_id!r} needs imageio, networkx and pictures that MiniGrid's package "
+            "on PyPI lacks: git clone https://github.com/Farama-Foundation/Minigrid && "
+            "pip install --editable './Minigrid[wfc]'"
+        )
 
 
 def check_actions(env_id: str, env: gym.Env[Any, Any]) -> int:

@@ -1,0 +1,78 @@
+"""What the benchmarks of speed compare is comparable, and a profile's parts add up."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from benchmarks import profile_ppo, throughput
+from benchmarks.peers import one_file, stable_baselines, task
+from examples import cleanrl_ppo
+
+
+def test_each_project_has_its_part() -> None:
+    for part, _ in throughput.PPO.values():
+        file, _, name = part.rpartition(".")
+        held = importlib.import_module(f"benchmarks.peers.{file}") if file else throughput
+        assert callable(getattr(held, name))
+    for part in (*throughput.STEPPING.values(), *throughput.TEACHING.values()):
+        assert callable(getattr(throughput, part))
+
+
+def test_networks_are_of_one_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = 50_000
+    _, theirs = stable_baselines.stable_baselines(4, size)
+    for name in ("Agent", "make"):  # set in the example, for a process of its own
+        monkeypatch.setattr(cleanrl_ppo, name, getattr(cleanrl_ppo, name))
+    _, one = one_file.one_file(4, size)
+    assert theirs == one == pytest.approx(size, rel=0.02)
+
+
+def test_the_flat_grid_holds_the_grid_and_the_mission() -> None:
+    env = task.FlatGrid()
+    seen, _ = env.reset(seed=1)
+    assert seen.shape == (task.INPUTS,) and env.observation_space.contains(seen)
+    mission = env.unwrapped.mission.split()  # type: ignore[attr-defined] # MiniGrid has it
+    bag = seen[-len(task.WORDS) :]
+    assert {word for word, there in zip(task.WORDS, bag, strict=True) if there} == set(mission)
+
+
+def test_ratios_are_taken_within_a_round() -> None:
+    rounds = throughput.Rounds.__new__(throughput.Rounds)
+    rounds.found = {
+        ("PPO", "a", 1): [{"speed": 4.0}, {"speed": 40.0}, {"speed": 9.0}],
+        ("PPO", "b", 1): [{"speed": 2.0}, {"speed": 20.0}, {"speed": 1.0}],
+    }
+    assert rounds.ratio("PPO", "a", "b", 1) == 2 and rounds.median("PPO", "b", 1) == 2
+
+
+def test_a_profile_charges_each_part_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(time, "process_time", lambda: now)
+
+    def spend(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    clock = profile_ppo.Clock()
+    inner = clock.watching("inner", spend)
+
+    def items() -> Iterator[int]:
+        for item in range(3):
+            spend(10)
+            yield item
+
+    def outer() -> list[int]:
+        spend(1)
+        inner(5)
+        found = []
+        for item in clock.watching_each("items", items)():
+            spend(0.5)
+            found.append(item)
+        return found
+
+    assert clock.watching("outer", outer)() == [0, 1, 2]
+    assert clock.seconds == {"rest of training": 0, "outer": 2.5, "inner": 5, "items": 30}

@@ -31,12 +31,16 @@ class Thing:
 
 
 def things_seen(state: Snapshot, naming: Naming) -> list[Thing]:
-    """Every key and door that was seen, and what is held, in the order of the sentence: keys from
-    left to right and, in a column, from top to bottom; then doors; then what is held."""
+    """Every key and door that was seen, and what is held, in the order of the sentence: keys, the
+    nearest first; then doors, likewise; then what is held.
+
+    Nearest first, because a student that sees the map from the agent's place has no left and top:
+    plans about "color1 key" would be noise to it if that was the leftmost one.
+    """
     found: list[tuple[int, int, tuple[int, int] | None]] = [
         (kind, state.cell(*place).color, place)
         for kind in (KEY, DOOR)
-        for place in state.where(kind)
+        for place in sorted(state.where(kind), key=lambda at: _distance(state, at))
     ]
     if state.carried[0]:
         found.append((*state.carried, None))
@@ -52,6 +56,11 @@ def things_seen(state: Snapshot, naming: Naming) -> list[Thing]:
             name = f"{name}{doors}"
         things.append(Thing(name, kind, color, place))
     return things
+
+
+def _distance(state: Snapshot, place: tuple[int, int]) -> int:
+    """Steps from the agent, if nothing was in the way."""
+    return abs(place[0] - state.x) + abs(place[1] - state.y)
 
 
 def sentence(state: Snapshot, naming: Naming, *, coordinates: bool = False) -> str:

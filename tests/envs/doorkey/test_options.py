@@ -11,7 +11,7 @@ from lvlm2p.envs import Option
 from lvlm2p.envs.doorkey.environment import MapDoorKeyEnv
 from lvlm2p.envs.doorkey.layouts import LayoutSpec, draw_layout
 from lvlm2p.envs.doorkey.options import next_action
-from lvlm2p.envs.doorkey.sentence import Naming, things_seen
+from lvlm2p.envs.doorkey.sentence import Naming, Thing, things_seen
 from lvlm2p.envs.doorkey.tasks import SETTINGS
 from lvlm2p.envs.minigrid.state import DOOR, EMPTY, KEY, STEPS, UNSEEN, Snapshot
 from tests.envs.doorkey.rooms import room, staged
@@ -55,12 +55,18 @@ def beside(cells: set[tuple[int, int]], at: tuple[int, int]) -> bool:
     return any((at[0] + dx, at[1] + dy) in cells for dx, dy in STEPS)
 
 
-def carry_out(env: MapDoorKeyEnv, option: Option, naming: Naming, limit: int = 2000) -> int:
-    """Until the option gives no action; every step must change something. Returns the steps."""
+def carry_out(
+    env: MapDoorKeyEnv, verb: str, thing: Thing | None, naming: Naming, limit: int = 2000
+) -> int:
+    """Until the option gives no action; every step must change something. Returns the steps.
+
+    What the thing is called may change under way: the nearest of its kind is named first.
+    """
     for steps in range(limit):
         before = env.true_state()
         assert env.known is not None
-        action = next_action(option, env.known.state, naming)
+        named = None if thing is None else called(thing, env.known.state, naming)
+        action = next_action(Option(verb, named), env.known.state, naming)
         if action is None:
             return steps
         _, reward, terminated, _, _ = env.step(NUMBERS.index(action))
@@ -68,7 +74,17 @@ def carry_out(env: MapDoorKeyEnv, option: Option, naming: Naming, limit: int = 2
         assert not terminated or float(reward) > 0, "walked into lava"
         if terminated:
             return steps + 1
-    raise AssertionError(f"{option} never ends")
+    raise AssertionError(f"{verb} {thing} never ends")
+
+
+def called(thing: Thing, state: Snapshot, naming: Naming) -> str:
+    """The name of a thing in a later state; as it was, where it is no more."""
+    alike = [
+        other.name
+        for other in things_seen(state, naming)
+        if (other.kind, other.color) == (thing.kind, thing.color)
+    ]
+    return alike[0] if alike else thing.name
 
 
 def everything_known(state: Snapshot) -> MapDoorKeyEnv:
@@ -88,7 +104,7 @@ def test_go_to_reaches_whatever_can_be_reached_and_nothing_else(
     lying = [thing for thing in things_seen(state, "color") if thing.place is not None]
     thing = data.draw(st.sampled_from(lying))
     env = everything_known(state)
-    carry_out(env, Option("go to", thing.name), "color", 200)
+    carry_out(env, "go to", thing, "color", 200)
     places = {other.place for other in lying if other.name == thing.name}
     reached = tuple(int(at) for at in env.front_pos) in places
     assert reached == any(beside(walkable(state), place) for place in places if place)
@@ -100,16 +116,16 @@ def test_pick_up_takes_and_open_opens_where_they_can(state: Snapshot, data: st.D
     lying = [thing for thing in things_seen(state, "color") if thing.place is not None]
     thing = data.draw(st.sampled_from(lying))
     env = everything_known(state)
-    carry_out(env, Option("go to", thing.name), "color", 200)
+    carry_out(env, "go to", thing, "color", 200)
     now = env.true_state()
     place = tuple(int(at) for at in env.front_pos)
     there = place in {other.place for other in lying if other.name == thing.name}
-    taken = carry_out(env, Option("pick up", thing.name), "color", 2)
+    taken = carry_out(env, "pick up", thing, "color", 2)
     assert taken == (there and thing.kind == KEY and state.carried == (0, 0))
     if taken:
         assert env.true_state().carried == (KEY, thing.color)
         assert env.true_state().cell(place[0], place[1]).kind == EMPTY
-    opened = carry_out(env, Option("open", thing.name), "color", 2)
+    opened = carry_out(env, "open", thing, "color", 2)
     assert opened == (there and thing.kind == DOOR and now.carried == (KEY, thing.color))
 
 
@@ -118,8 +134,8 @@ def test_pick_up_takes_and_open_opens_where_they_can(state: Snapshot, data: st.D
 def test_drop_puts_the_key_down_beside_no_door(state: Snapshot) -> None:
     env = everything_known(state)
     held = [thing for thing in things_seen(state, "color") if thing.place is None]
-    name = held[0].name if held else "color1 key"
-    carry_out(env, Option("drop", name), "color", 200)
+    absent = Thing("color1 key", KEY, 0, None)
+    carry_out(env, "drop", held[0] if held else absent, "color", 200)
     after = env.true_state()
     doors = set(state.where(DOOR))
     there = walkable(state)
@@ -156,7 +172,7 @@ Rb.##
 @given(rooms())
 def test_explore_leaves_nothing_unseen_that_could_be_seen(state: Snapshot) -> None:
     env = staged(state)
-    carry_out(env, EXPLORE, "kind")
+    carry_out(env, "explore", None, "kind")
     assert env.known is not None
     known = env.known.state
     reached = walkable(known)

@@ -17,12 +17,18 @@ from tests.envs.doorkey.rooms import room
         ("####\n#> \n#.  ", "", "kind", "Agent sees <nothing>, holds <nothing>."),
         ("####\n#>b\n#..B", "", "kind", "Agent sees <key>, <door>, holds <nothing>."),
         ("####\n#>~\n#..B", "b", "kind", "Agent sees <door>, holds <key>."),
-        # colours in the order in which they are mentioned: keys column by column, doors, the hand
+        # colours in the order in which they are mentioned: keys, the nearest first, doors, the hand
         (
-            "#####\n#>.b#\n#.r.B\n#####",
+            "#####\n#>.b#\n#r..B\n#####",
             "",
             "color",
             "Agent sees <color1 key>, <color2 key>, <color2 door>, holds <nothing>.",
+        ),
+        (
+            "#####\n#.rb#\n#..^B\n#####",
+            "",
+            "color",
+            "Agent sees <color1 key>, <color2 key>, <color1 door>, holds <nothing>.",
         ),
         (
             "#####\n#>..#\n#...B\n#####",

@@ -175,6 +175,44 @@ in about 70%. A ratio is the frames of `{BASELINE}` over the row's.
     _draw(runs, folder / "sample_efficiency.png")
 
 
+NAMES = {
+    "lava": "LavaGapS6",
+    "door": "GoToDoor-6x6",
+    "fetch": "Fetch-6x6-N2",
+    "balls": "Dynamic-Obstacles-6x6",
+    "lava5": "LavaGapS5",
+}
+BEGIN, END = "<!-- sample efficiency: by benchmarks/sample_efficiency.py -->\n", "<!-- end -->"
+
+
+def summary(runs: Sequence[Measured]) -> str:
+    """The README's rows: `fast` beside the baseline, frames to a greedy return of .8."""
+    groups = {key: list(members) for key, members in groupby(runs, key=lambda run: run.group)}
+    lines = [
+        "| task | algorithm | taught | no teacher, tuned | times fewer | seeds |",
+        "|---|---|---|---|---|---|",
+    ]
+    for (task, algo, row, quality), members in groups.items():
+        alone = groups.get((task, algo, BASELINE, ""))
+        if (row, quality) != ("fast", "good") or not alone:
+            continue
+        frames = [_frames(some, GREEDY, 0.8)[1] for some in (members, alone)]
+        seeds = f"{len(members)}, {len(alone)}"
+        cells = [NAMES[task], algo.upper(), *frames, _ratio(members, alone), seeds]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def write_summary(runs: Sequence[Measured], readme: Path, picture: Path) -> None:
+    """The README's table, between its two comments, and the picture beside it."""
+    text = readme.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    after = rest[rest.index(END) :]
+    readme.write_text(f"{before}{BEGIN}{summary(runs)}{after}", encoding="utf-8")
+    shown = [("fast", "good"), (BASELINE, "")]
+    _draw([r for r in runs if r.about["algo"] == "ppo" and r.group[2:] in shown], picture)
+
+
 def _line(run: Measured) -> dict[str, Any]:
     reached = {
         f"{'greedy' if metric == GREEDY else 'training'}_{threshold}": frames
@@ -196,11 +234,14 @@ def _draw(runs: Sequence[Measured], path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    panels = sorted({run.group[:2] for run in runs})
+    panels = list(dict.fromkeys(run.group[:2] for run in runs))
     rows = list(dict.fromkeys(run.group[2:] for run in runs))
-    figure = Figure((5.2 * len(panels), 4.2), dpi=110, layout="constrained")
+    columns = 2 if len(panels) > 3 else len(panels)
+    lines = -(-len(panels) // columns)
+    figure = Figure((5.2 * columns, 3.6 * lines), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+    grid = figure.subplots(lines, columns, squeeze=False).flat
+    for axes, panel in zip(grid, panels, strict=False):
         for number, row in enumerate(rows):
             mine = [run for run in runs if run.group == (*panel, *row)]
             for run in mine:
@@ -209,7 +250,7 @@ def _draw(runs: Sequence[Measured], path: Path) -> None:
                     alpha=0.8, label=" ".join(filter(None, row)) if run is mine[0] else None,
                 )  # fmt: skip
         axes.set_xscale("log")
-        axes.set_title(", ".join(panel))
+        axes.set_title(f"{NAMES[panel[0]]}, {panel[1].upper()}")
         axes.set_xlabel("frames")
         axes.set_ylabel("greedy return, one line a seed")
         axes.legend(frameon=False, fontsize=8)

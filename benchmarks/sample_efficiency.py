@@ -6,8 +6,8 @@
 
 Each run is one command line, printed before it starts; one that is done is not repeated, and one
 that was stopped goes on. Seeds from 100 on were used for nothing but this. --write puts the tables,
-every run as CSV and the picture into docs/results; --quick runs one task with two seeds in minutes
-and prints its ratios.
+every run as CSV and the picture into docs/results, and a table and a picture into the README;
+--quick runs one task with two seeds in minutes and prints its ratios.
 """
 
 from __future__ import annotations
@@ -179,6 +179,7 @@ def main() -> int:
     print(report.table(measured))
     if options.write:
         report.write(measured, Path("docs/results"))
+        report.write_summary(measured, Path("README.md"), Path("docs/curves.png"))
     return 0
 
 

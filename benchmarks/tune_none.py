@@ -25,13 +25,10 @@ FRAMES = {"ppo": 100_000, "a2c": 200_000}
 CANDIDATES = {
     "ppo": {
         "3x128, 12 epochs": "--n-envs 3 --n-steps 128 --epochs 12",
-        "3x128, 12 epochs, lr 1e-3": "--n-envs 3 --n-steps 128 --epochs 12 --lr 1e-3",
+        "3x128, 12 epochs, lr 3e-4": "--n-envs 3 --n-steps 128 --epochs 12 --lr 3e-4",
         "3x128, 12 epochs, ent .03": "--n-envs 3 --n-steps 128 --epochs 12 --ent-coef 0.03",
-        "3x128, 12 epochs, gamma .95": "--n-envs 3 --n-steps 128 --epochs 12 --gamma 0.95",
         "3x128, 24 epochs": "--n-envs 3 --n-steps 128 --epochs 24",
-        "3x64, 12 epochs": "--n-envs 3 --n-steps 64 --epochs 12",
         "8x32, 12 epochs": "--n-envs 8 --n-steps 32 --epochs 12",
-        "16x32, 8 epochs": "--n-envs 16 --n-steps 32 --epochs 8",
         "16x128, 4 epochs": "--n-envs 16 --n-steps 128 --epochs 4",
         "torch-ac's": "--n-envs 16 --n-steps 128 --epochs 4 --lr 1e-3 --batch-size 256",
         "the RL Zoo's for MiniGrid": "--n-envs 8 --n-steps 128 --epochs 10 --batch-size 64"

@@ -164,8 +164,9 @@ Frames are environment steps, all environments together, counted to the first ev
 the student alone, 20 fixed episodes) or the first mean over the last {RECENT} training episodes
 that reaches the threshold; medians over the seeds. Success at the end (100 fresh episodes) and the
 area under the greedy curve are interquartile means with 95% bootstrap intervals. Teachers are the
-exact planner with errors that depend on the state: "good" succeeds in about 96% of episodes, "poor"
-in about 70%. A ratio is the frames of `{BASELINE}` over the row's.
+exact planner with errors that depend on the state. Acting in 200 episodes, seeds 100 to 104, "good"
+succeeded in 1.00 of lava (eight layouts, and these seeds' errors are in none of them), .97 of door
+and of fetch, .98 of balls; "poor" in .58, .72, .76 and .71. A ratio is the frames of `{BASELINE}` over the row's.
 
 {table(runs)}
 

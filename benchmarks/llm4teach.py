@@ -25,7 +25,7 @@ FIRST_SEED = 100
 EPISODES = 500
 TASKS = ("Simple", "Lava", "Colored", "Diverged")
 TEACHERS = ("original", "good", "none")
-FRAMES = {"original": 1_000_000, "good": 100_000, "none": 1_000_000}
+FRAMES = {"original": 200_000, "good": 100_000, "none": 300_000}
 OWN = {"Simple": 1.0, "Lava": 0.545, "Colored": 0.625, "Diverged": 0.096}
 """Success of the original teacher by its published code (docs/doorkey.md)."""
 GOAL = {"Simple": 0.99, "Lava": 0.95, "Colored": 0.95, "Diverged": 0.6}
@@ -37,7 +37,7 @@ def command(row: str, seed: int, folder: Path, frames: int | None) -> list[str]:
         *("lvlm2p", "train", "--env", f"LVLM2P-{task}DoorKey-v0"),
         *("--teacher", "none" if teacher == "none" else f"plans:{teacher}"),
         *("--frames", str(frames or FRAMES[teacher]), "--seed", str(seed)),
-        *("--eval-every", "5000", "--checkpoint-every", "20000"),
+        *("--eval-every", "10000", "--checkpoint-every", "20000"),
         *("--final-episodes", str(EPISODES), "--no-progress", "--run-dir", str(folder)),
     ]
 

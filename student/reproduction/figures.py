@@ -10,13 +10,14 @@ from lvlm2p.student.reproduction.config import ReproduceConfig
 from lvlm2p.student.sweep.plan import SEED_OF_THE_RUN
 
 ERRORS = {
-    "MiniGrid-LavaGapS6-v0": 0.03,
-    "MiniGrid-Dynamic-Obstacles-8x8-v0": 0.008,
+    "MiniGrid-LavaGapS6-v0": 0.005,
+    "MiniGrid-Dynamic-Obstacles-8x8-v0": 0.012,
     "MiniGrid-Fetch-6x6-N2-v0": 0.012,
     "MiniGrid-GoToDoor-6x6-v0": 0.0105,
 }
 """The paper's four tasks, in the sizes of its pictures (of Fetch there is none), and in how many
-states the expert errs so that it succeeds in about 0.96 of episodes."""
+states the expert errs so that it succeeds in about 0.96 of episodes (measured: .94 of LavaGap's,
+where each of eight layouts is solved or not; .97, .97 and .98)."""
 
 LAVA = "MiniGrid-LavaGapS6-v0"
 DOORS = ("SimpleDoorKey", "LavaDoorKey", "ColoredDoorKey", "DivergedDoorKey")
@@ -71,10 +72,10 @@ def _with(frames: int, **more: Any) -> Callable[[str, str], list[dict[str, Any]]
 FIGURE_3 = FigurePlan(
     title="Lee et al. 2025, figure 3: with and without the teacher",
     lines={
-        ALONE: _alone("fast", 150_000),
+        ALONE: _alone("tuned-none", 150_000),
         f"{ALONE}, the paper's settings": _alone("paper", 150_000),
         f"{TAUGHT}, the paper's settings": _with(40_000, recipe="paper"),
-        TAUGHT: _with(40_000, recipe="fast"),
+        TAUGHT: _with(4_000, recipe="fast"),
     },
     envs=tuple(ERRORS),
     algos=("ppo", "a2c"),
@@ -115,7 +116,7 @@ FIGURE_4 = FigurePlan(
 
 TABLE_LLM4TEACH = FigurePlan(
     title="Zhou et al. 2024: the DoorKey tasks, taught by plans",
-    lines={ALONE: _alone("fast", 200_000), TAUGHT: _with(200_000, recipe="fast")},
+    lines={ALONE: _alone("tuned-none", 200_000), TAUGHT: _with(200_000, recipe="fast")},
     envs=tuple(f"LVLM2P-{name}-v0" for name in DOORS),
     algos=("ppo",),
     teacher="plans:original",

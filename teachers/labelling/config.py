@@ -94,8 +94,8 @@ class LabelConfig(TeacherOptions):
             raise ValueError("--all-states goes with --env")
         if (self.env_args or self.max_episode_steps) and self.env is None:
             raise ValueError("--env-arg and --max-episode-steps go with --env")
-        if self.rules is not None and (self.env is None or self.engine != "local"):
-            raise ValueError("--rules goes with --env and --engine local")
+        if self.rules is not None and (self.env is None or self.engine == "ray-vllm"):
+            raise ValueError("--rules goes with --env and --engine local or ray")
         if self.batch and self.engine != "local":
             raise ValueError("--batch goes with --engine local")
         return self

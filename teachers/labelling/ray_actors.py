@@ -211,9 +211,13 @@ class _Labeller:
     """One actor: a teacher behind this node's store. Ray starts another where one has died."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
+        from lvlm2p.envs.registry import told
         from lvlm2p.teachers.labelset.parts import Parts
 
         self.config = LabelConfig.model_validate(config)
+        # as in the driver; the process is this actor's, so that nobody takes it back
+        self.told = told([self.config.env] if self.config.env else [], self.config.rules)
+        self.told.__enter__()
         self.parts = Parts(self.config.out)
         self.done = self.parts.done()
         self.teacher: Teacher | None = None  # made by the first batch, whose errors can be told

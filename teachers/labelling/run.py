@@ -41,13 +41,13 @@ def label_states(
         UserError: an option, a file or the store can't be used.
         TeacherError: nobody could be asked, or not one state could be labelled.
     """
-    if config.engine != "local":
-        from lvlm2p.teachers.labelling.ray_actors import label_on_ray
-
-        return label_on_ray(config, approve)
     from lvlm2p.envs.registry import told
 
     with told([config.env] if config.env else [], config.rules):
+        if config.engine != "local":
+            from lvlm2p.teachers.labelling.ray_actors import label_on_ray
+
+            return label_on_ray(config, approve)
         return _labelled(config, approve, spare)
 
 

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.ray
 ROOT = Path(__file__).parents[3]
 DOOR = "MiniGrid-GoToDoor-6x6-v0"
 STATES = 60
+RULES = "Knock first."
 
 PLUGIN = '''
 import os, time
@@ -32,7 +33,7 @@ from tests.support.store import FakeTeacher, note
 from pathlib import Path
 
 class Slow(FakeTeacher):
-    """Answers slowly, and says to a file which process answers."""
+    """Answers slowly, and says to a file which process answers, by which rules."""
 
     @classmethod
     def build(cls, name, options, context):
@@ -40,7 +41,7 @@ class Slow(FakeTeacher):
 
     @staticmethod
     def answer(view, teacher):
-        note(Path(os.environ["SLOW_LOG"]), f"{os.getpid()} {view.key}")
+        note(Path(os.environ["SLOW_LOG"]), f"{os.getpid()} {view.key} {view.task.rules}")
         time.sleep(float(os.environ["SLOW_S"]))
         return teacher.label_for(view)
 '''
@@ -62,6 +63,7 @@ def plugin(tmp_path: Path) -> dict[str, str]:
 def start(folder: Path, env: dict[str, str], engine: str, out: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "lvlm2p", "label", "--teacher", "slow"]
     command += ["--env", DOOR, "--states", str(STATES), "--engine", engine, "--json"]
+    command += ["--rules", RULES]
     command += ["--out", str(folder / out), "--store", str(folder / f"store-{engine}")]
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True, cwd=folder)
 
@@ -97,6 +99,8 @@ def test_a_worker_killed_in_mid_job_loses_nothing(tmp_path: Path, plugin: dict[s
     counted = Counter(key for _, key in asked(plugin))
     assert len(counted) == STATES and sum(counted.values()) <= STATES + 1  # the one in flight
     assert len({pid for pid, _ in asked(plugin)}) >= 2
+    said = Path(plugin["SLOW_LOG"]).read_text().splitlines()
+    assert all(line.endswith(RULES) for line in said)  # every worker was told
     with LabelStore(tmp_path / "store-ray") as store:
         assert len(store.get_many("fa4e", list(counted))) == STATES
     plugin |= {"SLOW_S": "0", "SLOW_LOG": str(tmp_path / "local-log")}

@@ -27,6 +27,7 @@ BUILTIN = (
     "lvlm2p.envs.minigrid.families",
     "lvlm2p.envs.babyai.tasks",
     "lvlm2p.envs.doorkey.tasks",
+    "lvlm2p.envs.miniworld.tasks",
 )
 """The modules whose ``FAMILIES`` are the tasks that are shipped."""
 
@@ -35,7 +36,11 @@ _TASKS: dict[str, Task] = {}
 _GENERIC: dict[str, Task] = {}
 """Made for environments that no registered task covers, by name."""
 
-WELL_KNOWN = {"ALE/": "ale_py", "MinAtar/": "minatar.gym"}
+WELL_KNOWN = {
+    "ALE/": "ale_py",
+    "MinAtar/": "minatar.gym",
+    "MiniWorld-": "lvlm2p.envs.miniworld.simulator",
+}
 """Beginnings of ids -> the package that registers them."""
 
 
@@ -251,9 +256,11 @@ def _register_environments() -> None:
 
     from lvlm2p.envs.babyai.quiet import quieten
     from lvlm2p.envs.doorkey.tasks import register_environments
+    from lvlm2p.envs.miniworld.tasks import register_environments as register_3d
 
     quieten()
     register_environments()
+    register_3d()
 
 
 View.find_task = staticmethod(task_named)

@@ -1,0 +1,235 @@
+"""The next action on the way to a goal, in continuous space: a field of distances, then a look at
+every direction that the agent can turn to.
+
+The field falls with every step that is taken, and each turn brings the best direction nearer, so
+that nothing goes to and fro.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lvlm2p.envs.miniworld.geometry import (
+    ahead,
+    can_stand,
+    free,
+    near_after_drop,
+    taken,
+)
+from lvlm2p.envs.miniworld.scene import Floor, Points, Scene
+
+CELL = 0.25
+"""Metres; of the field."""
+MARGIN = 0.05
+"""Metres that the field keeps from walls and things, beside the agent's radius."""
+PROGRESS = 0.1
+"""A step must bring the agent nearer by this share of its length."""
+ARM = 0.6
+"""Metres between the agent and a thing that it stands in front of, at most."""
+NEIGHBOURS = [
+    (dx, dz) for dx in range(-2, 3) for dz in range(-2, 3) if math.gcd(dx, dz) == 1
+]
+
+
+@dataclass(frozen=True)
+class GetTo:
+    """Where to get to: from where one of ``things`` can be taken, or what is held put down beside
+    one of them, or where it is in front of the agent; or into a room."""
+
+    use: Literal["take", "drop", "face", "room"]
+    things: tuple[int, ...] = ()
+    room: int = 0
+
+    def done(
+        self, scene: Scene, points: Points, directions: NDArray[np.float64]
+    ) -> NDArray[np.bool_]:
+        """(N,): whether it is reached there, so turned."""
+        if self.use == "take":
+            return taken(scene, points, directions, self.things)
+        if self.use == "drop":
+            return near_after_drop(scene, points, directions, self.things)
+        reached = np.zeros(len(points), np.bool_)
+        if self.use == "room":
+            return reached | _within(scene.rooms[self.room], points, scene.body.radius)
+        for index in self.things:
+            thing = scene.things[index]
+            way = np.array(thing.at) - points
+            far = np.linalg.norm(way, axis=1)
+            # in front: no turn to the left or right would bring it nearer to the middle
+            straight = (way * ahead(directions)).sum(1) >= far * math.cos(
+                math.radians(scene.body.turn / 2 + 1)
+            )
+            reached |= straight & (far < scene.body.radius + thing.radius + ARM)
+        return reached
+
+
+def _within(room: Floor, points: Points, margin: float) -> NDArray[np.bool_]:
+    x, z = points[:, 0], points[:, 1]
+    inside: NDArray[np.bool_] = (x > room.left + margin) & (x < room.right - margin)
+    return inside & (z > room.back + margin) & (z < room.front - margin)
+
+
+@dataclass(frozen=True, eq=False)
+class Field:
+    """Metres to a goal from every cell of a grid over the floor; infinite where none leads."""
+
+    left: float
+    back: float
+    metres: NDArray[np.float64]
+    """(columns along x, rows along z)."""
+
+    def at(self, points: Points) -> NDArray[np.float64]:
+        """(N,): from the points, by way of the nearest cells."""
+        index = np.floor((points - (self.left, self.back)) / CELL).astype(int)
+        best = np.full(len(points), np.inf)
+        for dx in (-1, 0, 1):
+            for dz in (-1, 0, 1):
+                cell = index + (dx, dz)
+                inside = ((cell >= 0) & (cell < self.metres.shape)).all(axis=1)
+                ix, iz = np.where(inside[:, None], cell, 0).T
+                middle = (cell + 0.5) * CELL + (self.left, self.back)
+                far = self.metres[ix, iz] + np.linalg.norm(points - middle, axis=1)
+                best = np.minimum(best, np.where(inside, far, np.inf))
+        return best
+
+
+def field_to(scene: Scene, goal: GetTo) -> Field:
+    """Metres to ``goal`` from everywhere, by ways that are as wide as can be had."""
+    still = _without_the_agent(scene)
+    widths = [scene.body.radius + MARGIN, scene.body.radius]
+    if scene.held is not None and scene.body.holds_in_front:  # it goes the same way, ahead
+        widths.insert(0, max(scene.body.radius, scene.held.radius) + MARGIN)
+    for width in widths:
+        field = _field(still, goal, width)
+        if np.isfinite(field.at(np.array([scene.at]))[0]):
+            break
+    return field
+
+
+def _without_the_agent(scene: Scene) -> Scene:
+    """The same wherever the agent is and whatever it saw, so that fields can be kept."""
+    things = [thing.model_copy(update={"seen": True}) for thing in scene.things]
+    if scene.carrying is not None:  # where it is held changes with every step
+        held = {"x": 0.0, "y": 0.0, "z": 0.0, "direction": 0.0}
+        things[scene.carrying] = things[scene.carrying].model_copy(update=held)
+    return scene.model_copy(
+        update={
+            "x": 0.0,
+            "z": 0.0,
+            "direction": 0.0,
+            "things": tuple(things),
+            "rooms": tuple(room.model_copy(update={"looked": 0}) for room in scene.rooms),
+        }
+    )
+
+
+@lru_cache(maxsize=256)
+def _field(scene: Scene, goal: GetTo, width: float) -> Field:
+    left, back = scene.rooms[0].left, scene.rooms[0].back
+    columns = math.ceil((scene.rooms[-1].right - left) / CELL)
+    rows = math.ceil((scene.rooms[0].front - back) / CELL)
+    grid = np.stack(np.meshgrid(np.arange(columns), np.arange(rows), indexing="ij"), axis=-1)
+    points = ((grid + 0.5) * CELL + (left, back)).reshape(-1, 2)
+    open_cells = free(scene, points, width).reshape(columns, rows)
+    ends = _ends(scene, goal, points).reshape(columns, rows) & open_cells
+    metres = np.where(ends, 0.0, np.inf)
+    while True:
+        padded = np.pad(metres, 2, constant_values=np.inf)
+        best = metres
+        for dx, dz in NEIGHBOURS:
+            beside = padded[2 + dx : 2 + dx + columns, 2 + dz : 2 + dz + rows]
+            best = np.minimum(best, beside + CELL * math.hypot(dx, dz))
+        best = np.where(open_cells, best, np.inf)
+        if np.array_equal(best, metres):
+            return Field(left, back, metres)
+        metres = best
+
+
+def _ends(scene: Scene, goal: GetTo, points: Points) -> NDArray[np.bool_]:
+    """(N,): where the goal is reached by one who turns to it."""
+    if goal.use == "room":
+        return goal.done(scene, points, np.zeros(len(points)))
+    reached = np.zeros(len(points), np.bool_)
+    for index in goal.things:
+        way = np.array(scene.things[index].at) - points
+        turned = np.arctan2(-way[:, 1], way[:, 0])
+        fits = can_stand(scene, points, turned)
+        for off in (-0.5, 0.0, 0.5):  # the agent can't turn to it more exactly
+            there = turned + math.radians(off * scene.body.turn)
+            fits &= GetTo(goal.use, (index,)).done(scene, points, there)
+        reached |= fits
+    return reached
+
+
+def next_move(scene: Scene, goal: GetTo) -> str | None:
+    """``left``, ``right`` or ``forward`` on the way to ``goal``; None: it is reached, or no way
+    leads there."""
+    body = scene.body
+    here = np.array([scene.at])
+    if goal.done(scene, here, np.array([scene.direction]))[0]:
+        return None
+    turns, costs = _turns(scene)
+    directions = scene.direction + np.radians(turns * body.turn)
+    there = here + body.forward * ahead(directions)
+    stays = np.repeat(here, len(turns), axis=0)
+    finish = goal.done(scene, stays, directions) & (turns != 0)
+    field = field_to(scene, goal)
+    now, then = field.at(here)[0], field.at(there)
+    steps = can_stand(scene, there, directions) & np.isfinite(then)
+    cost = np.full(len(turns), np.inf)
+    cost[finish] = costs[finish]
+    if not finish.any() and now < 2 * body.forward + CELL:
+        cost = np.where(steps, costs + 1 + _turns_to_finish(scene, goal, there), np.inf)
+    if not np.isfinite(cost).any():
+        nearer = steps & (then < now - PROGRESS * body.forward)
+        if not nearer.any():
+            nearer = steps  # anywhere: from a narrow place a step back may be needed
+        cost[nearer] = (costs + 1 + then / body.forward)[nearer]
+    chosen = int(cost.argmin())
+    if not np.isfinite(cost[chosen]):
+        return None
+    turn = int(turns[chosen])
+    return "forward" if turn == 0 else "left" if turn > 0 else "right"
+
+
+def _turns_to_finish(scene: Scene, goal: GetTo, points: Points) -> NDArray[np.float64]:
+    """(N,): turns from the agent's direction with which the goal is reached at each of the points;
+    infinite where no turn reaches it."""
+    whole = 360 // scene.body.turn
+    turns = np.arange(whole)
+    directions = scene.direction + np.radians(turns * scene.body.turn)
+    at, turned = np.repeat(points, whole, axis=0), np.tile(directions, len(points))
+    done = goal.done(scene, at, turned).reshape(len(points), whole)
+    least: NDArray[np.float64] = np.where(done, np.minimum(turns, whole - turns), np.inf).min(1)
+    return least
+
+
+def _turns(scene: Scene) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """How often to turn to the left (negative: to the right) for each direction, and how many
+    actions that is reckoned as.
+
+    Towards what is out of the picture the agent turns left, if it can: no picture shows which side
+    is nearer, so a student that sees one picture at a time could not learn to tell.
+    """
+    body = scene.body
+    whole = 360 // body.turn
+    shown = int(math.degrees(body.half_width) // body.turn)
+    turns = np.array([*range(whole), *range(-1, -whole, -1)])
+    costs = np.abs(turns).astype(np.float64)
+    costs[turns < -shown] += whole
+    if scene.held is not None and body.holds_in_front:
+        directions = scene.direction + np.radians(turns * body.turn)
+        fits = can_stand(scene, np.repeat([scene.at], len(turns), axis=0), directions)
+        fits[0] = True
+        blocked = np.concatenate(
+            [np.logical_and.accumulate(fits[:whole]),
+             np.logical_and.accumulate(fits[whole:])]
+        )  # fmt: skip
+        costs[~blocked] = np.inf
+    return turns, costs

@@ -219,7 +219,7 @@ def _turns(scene: Scene) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """
     body = scene.body
     whole = 360 // body.turn
-    shown = int(math.degrees(body.half_width) // body.turn)
+    shown = int(math.degrees(body.half_width) // body.turn) + 1
     turns = np.array([*range(whole), *range(-1, -whole, -1)])
     costs = np.abs(turns).astype(np.float64)
     costs[turns < -shown] += whole

@@ -26,6 +26,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "box2d": ("Box2D",),
     "atari": ("ale_py",),
     "3d": ("miniworld",),
+    "3d": ("miniworld", "pyglet"),
 }
 """Extra -> the packages, by their import names, that its commands can't do without."""
 

@@ -54,6 +54,8 @@ class NavPick(MiniWorldEnv):  # type: ignore[misc] # untyped
         UserError: no such rooms.
     """
 
+    entities: list[Any]
+
     def __init__(
         self,
         *,
@@ -117,9 +119,9 @@ class NavPick(MiniWorldEnv):  # type: ignore[misc] # untyped
         held = self.agent.carrying
         dropped = action == DROP and held is not None and self._put_down(held)
         obs, reward, over, cut, info = super().step(MINIWORLD_ACTIONS[action])
-        if dropped and held is self.wanted and not cut:
-            if math.dist(held.pos, self.place.pos) < (NAV_PICK.near or 0):
-                reward, over = 1 - 0.9 * self.step_count / self.max_episode_steps, True
+        near = NAV_PICK.near or 0.0
+        if dropped and held is self.wanted and math.dist(held.pos, self.place.pos) < near:
+            reward, over, cut = 1 - 0.9 * self.step_count / self.max_episode_steps, True, False
         return obs, float(reward), over, cut, info
 
     def _put_down(self, held: Any) -> bool:

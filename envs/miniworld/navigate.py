@@ -32,9 +32,10 @@ PROGRESS = 0.1
 """A step must bring the agent nearer by this share of its length."""
 ARM = 0.6
 """Metres between the agent and a thing that it stands in front of, at most."""
-NEIGHBOURS = [
-    (dx, dz) for dx in range(-2, 3) for dz in range(-2, 3) if math.gcd(dx, dz) == 1
-]
+IN_FRONT = math.radians(20)
+"""How far to a side a thing may be that is in front of the agent, so that the picture shows it; no
+turn is so large that none would do."""
+NEIGHBOURS = [(dx, dz) for dx in range(-2, 3) for dz in range(-2, 3) if math.gcd(dx, dz) == 1]
 
 
 @dataclass(frozen=True)
@@ -50,22 +51,20 @@ class GetTo:
         self, scene: Scene, points: Points, directions: NDArray[np.float64]
     ) -> NDArray[np.bool_]:
         """(N,): whether it is reached there, so turned."""
-        if self.use == "take":
-            return taken(scene, points, directions, self.things)
-        if self.use == "drop":
-            return near_after_drop(scene, points, directions, self.things)
-        reached = np.zeros(len(points), np.bool_)
         if self.use == "room":
-            return reached | _within(scene.rooms[self.room], points, scene.body.radius)
+            return _within(scene.rooms[self.room], points, scene.body.radius)
+        reached = np.zeros(len(points), np.bool_)
         for index in self.things:
             thing = scene.things[index]
             way = np.array(thing.at) - points
             far = np.linalg.norm(way, axis=1)
-            # in front: no turn to the left or right would bring it nearer to the middle
-            straight = (way * ahead(directions)).sum(1) >= far * math.cos(
-                math.radians(scene.body.turn / 2 + 1)
-            )
-            reached |= straight & (far < scene.body.radius + thing.radius + ARM)
+            straight = (way * ahead(directions)).sum(1) >= far * math.cos(IN_FRONT)
+            if self.use == "take":
+                reached |= straight & taken(scene, points, directions, [index])
+            elif self.use == "drop":
+                reached |= straight & near_after_drop(scene, points, directions, [index])
+            else:
+                reached |= straight & (far < scene.body.radius + thing.radius + ARM)
         return reached
 
 
@@ -90,7 +89,7 @@ class Field:
         best = np.full(len(points), np.inf)
         for dx in (-1, 0, 1):
             for dz in (-1, 0, 1):
-                cell = index + (dx, dz)
+                cell = index + np.array([dx, dz])
                 inside = ((cell >= 0) & (cell < self.metres.shape)).all(axis=1)
                 ix, iz = np.where(inside[:, None], cell, 0).T
                 middle = (cell + 0.5) * CELL + (self.left, self.back)
@@ -135,7 +134,7 @@ def _field(scene: Scene, goal: GetTo, width: float) -> Field:
     columns = math.ceil((scene.rooms[-1].right - left) / CELL)
     rows = math.ceil((scene.rooms[0].front - back) / CELL)
     grid = np.stack(np.meshgrid(np.arange(columns), np.arange(rows), indexing="ij"), axis=-1)
-    points = ((grid + 0.5) * CELL + (left, back)).reshape(-1, 2)
+    points: Points = (CELL * (grid + 0.5) + np.array([left, back])).reshape(-1, 2)
     open_cells = free(scene, points, width).reshape(columns, rows)
     ends = _ends(scene, goal, points).reshape(columns, rows) & open_cells
     metres = np.where(ends, 0.0, np.inf)

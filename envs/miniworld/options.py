@@ -137,7 +137,7 @@ def pursued(view: View) -> frozenset[Option]:
 
 
 def aliases(view: View) -> dict[str, str]:
-    """"red box" -> "wanted object": what one would say who sees the picture."""
+    """ "red box" -> "wanted object": what one would say who sees the picture."""
     scene = decode_scene(view.state)
     names = things_known(scene)
     return {scene.things[i].name: name for name, found in names.items() for i in reversed(found)}

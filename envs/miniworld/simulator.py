@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from lvlm2p.envs.errors import UserError
 from lvlm2p.envs.extras import explained
-from lvlm2p.envs.miniworld.scene import ASPECT, BODIES, Body, Floor, Scene, Thing, World
+from lvlm2p.envs.miniworld.scene import ASPECT, Body, Floor, Scene, Thing, World
 
 NO_DRAWING = (
-    "MiniWorld can't draw here: {}. It needs OpenGL by way of EGL, which a GPU's driver brings, or, "
-    "in software, on Debian: apt-get install libegl1 libgl1-mesa-dri"
+    "MiniWorld can't draw here: {}. It needs OpenGL by way of EGL, which a GPU's driver brings, "
+    "or, in software, on Debian: apt-get install libegl1 libgl1-mesa-dri"
 )
 
 _ours = {name: spec for name, spec in gym.registry.items() if name.startswith("MiniWorld-")}
@@ -34,9 +34,11 @@ try:
 
     pyglet.options["headless"] = True
     from miniworld import miniworld as engine
-    from miniworld.entity import Ball, Box, Key
+    from miniworld.entity import Ball, Key
+    from miniworld.entity import Box as Box
     from miniworld.envs.pickupobjects import PickupObjects
     from miniworld.envs.putnext import PutNext
+    from miniworld.miniworld import MiniWorldEnv as MiniWorldEnv
     from miniworld.objmesh import ObjMesh
     from miniworld.params import DEFAULT_PARAMS
 except ModuleNotFoundError as error:
@@ -46,7 +48,6 @@ except Exception as error:  # pyglet raises what it likes where it finds no EGL
 finally:
     gym.registry.update(_ours)
 
-MiniWorldEnv = engine.MiniWorldEnv
 DOOR_HEIGHT = 2.2
 COLUMN_WIDTH, COLUMN_HEIGHT = 0.5, 1.4
 """Metres."""
@@ -129,6 +130,7 @@ def parameters_of(body: Body) -> Any:
 
 
 def build_rooms(env: Any, rooms: Sequence[Floor], door: tuple[float, float] | None) -> None:
+    """Give a world its rooms, which lie along x, and the opening between them."""
     made = [
         env.add_rect_room(
             min_x=room.left,
@@ -164,7 +166,9 @@ def scene_of(env: Any, seen: Collection[int], looked: Sequence[int]) -> Scene:
     x, _, z = env.agent.pos
     return Scene(
         world=world,
-        rooms=tuple(f.model_copy(update={"looked": n}) for f, n in zip(floors, looked, strict=True)),
+        rooms=tuple(
+            f.model_copy(update={"looked": n}) for f, n in zip(floors, looked, strict=True)
+        ),
         door=door,
         things=tuple(_thing(entity, world, env, id(entity) in seen) for entity in entities),
         x=float(x),
@@ -204,8 +208,8 @@ def _thing(entity: Any, world: World, env: Any, seen: bool) -> Thing:
         width = height = float(entity.height)
     role = "wanted"
     if world != "pickup-objects":
-        wanted, place = (env.red_box, env.yellow_box) if world == "put-next" else (
-            env.wanted, env.place
+        wanted, place = (
+            (env.red_box, env.yellow_box) if world == "put-next" else (env.wanted, env.place)
         )
         role = "wanted" if entity is wanted else "place" if entity is place else "other"
     return Thing.model_validate(

@@ -30,8 +30,8 @@ ROOMS = (
     "There are two rooms with a doorway between them. The one with light walls and a wooden floor "
     "has tall columns in it, each of another colour; the one with brick walls has boxes. Pick up "
     "the box that the mission names, bring it to the column that the mission names and drop it "
-    "right beside that column, in as few actions as you can. Dropped elsewhere, it can be picked up "
-    "again."
+    "right beside that column, in as few actions as you can. Dropped elsewhere, it can be picked "
+    "up again."
 )
 PUT_NEXT = (
     "There is one room with boxes in it. Pick up the red box and drop it right beside the yellow "

@@ -41,6 +41,9 @@ class CameraObserver(SpaceObserver):
 
     def step(self, action: int, observation: Any) -> None:
         """It goes on."""
+        base: Any = self._env.unwrapped
+        if self._scene is not None and len(base.entities) <= len(self._scene.things):
+            observation = base.render_obs()  # PickupObjects draws what it then takes away
         super().step(action, observation)
         self._look()
 

@@ -103,11 +103,10 @@ def _explore(scene: Scene) -> str | None:
     held = scene.held
     likely = 0 if held is not None and held.role == "wanted" else len(scene.rooms) - 1
     rooms = [likely, *(i for i in range(len(scene.rooms)) if i != likely)]
-    for room in rooms:
-        if not scene.rooms[room].scanned:
-            move = next_move(scene, GetTo("room", room=room)) if room != scene.room else None
-            return move or IDLE
-    return IDLE
+    # looked round in all, each direction from another place: so once more, from one
+    room = next((i for i in rooms if not scene.rooms[i].scanned), likely)
+    move = next_move(scene, GetTo("room", room=room)) if room != scene.room else None
+    return move or IDLE
 
 
 def plan_of(scene: Scene) -> tuple[Option, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from lvlm2p.envs import UserError, View, make_env
+from lvlm2p.envs.extras import missing
 from lvlm2p.envs.miniworld.geometry import (
     ahead,
     can_drop,
@@ -126,7 +127,8 @@ def view(made: Scene) -> View:
 
 def rendering(env_id: str, **kwargs: Any) -> Any:
     """An environment that draws; the test is skipped where none can be."""
-    pytest.importorskip("miniworld", reason="MiniWorld is not installed (extra 3d)")
+    if missing("3d"):
+        pytest.skip("MiniWorld is not installed (extra 3d)")
     try:
         return make_env(env_id, **kwargs)
     except UserError as error:

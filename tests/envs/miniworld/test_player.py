@@ -27,7 +27,7 @@ def carry_out(made: Scene, option: Option, limit: int = 60) -> Scene:
     raise AssertionError(f"{option} does not come to an end")
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(120))
 def test_the_player_brings_the_box_to_the_column(seed: int) -> None:
     made, states = random_scene(seed), set()
     for _ in range(150):

@@ -25,10 +25,10 @@ MINIWORLD_ACTIONS = (0, 1, 2, 4, 7)
 """Our actions as MiniWorld's: no step back; 7, for drop, does nothing, since we do that."""
 COLORS = ("red", "green", "blue", "yellow")
 """Those that are told apart at a glance."""
-BOX = 0.5
+BOX = 0.6
 DOOR = 1.6
 """Metres: sides of a box, and of the opening between the rooms."""
-FROM_WALL, APART = 1.4, 1.3
+FROM_WALL, APART = 1.6, 1.3
 """Metres from the middle of a thing to a wall, so that the agent can walk between them, and to
 another thing."""
 
@@ -39,7 +39,7 @@ class NavPick(MiniWorldEnv):  # type: ignore[misc] # untyped
 
     Observation: the camera's picture, (obs_height, obs_width, 3) uint8. Actions: turn left, turn
     right, forward, pick up, drop. Reward: 1 - 0.9 * steps / max_steps when the box is put down
-    within 1.4 metres of the column, which ends the episode.
+    within 1.6 metres of the column, which ends the episode.
 
     Args:
         room: length and width of each room, in metres, from 5 to 12.
@@ -60,7 +60,7 @@ class NavPick(MiniWorldEnv):  # type: ignore[misc] # untyped
         self,
         *,
         room: float = 5.0,
-        boxes: int = 3,
+        boxes: int = 2,
         columns: int = 2,
         max_steps: int = 150,
         obs_width: int = 80,
@@ -165,5 +165,5 @@ def nav_pick_floors(side: float) -> tuple[Floor, Floor]:
         left=0, right=side, back=0, front=side, wall="stucco", floor="wood_planks", ceiling=True,
         looked=0,
     )  # fmt: skip
-    update = {"left": side, "right": 2 * side, "wall": "brick_wall", "floor": "asphalt"}
+    update = {"left": side, "right": 2 * side, "wall": "cinder_blocks", "floor": "asphalt"}
     return near, near.model_copy(update=update)

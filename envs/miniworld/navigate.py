@@ -22,6 +22,7 @@ from lvlm2p.envs.miniworld.geometry import (
     can_stand,
     distance,
     free,
+    hold_distance,
     near_after_drop,
     taken,
 )
@@ -29,7 +30,7 @@ from lvlm2p.envs.miniworld.scene import Body, Floor, Point, Points, Scene
 
 CELL = 0.25
 """Metres; of the field."""
-MARGIN = 0.1
+MARGIN = 0.05
 """Metres that the field keeps from walls and things, beside the agent's radius."""
 PROGRESS = 0.1
 """A step must bring the agent nearer by this share of its length."""
@@ -219,7 +220,11 @@ def _straight(scene: Scene, goal: GetTo) -> str | None:
 def _aims(scene: Scene, goal: GetTo) -> list[tuple[Point, float]]:
     """Points to go straight to, the best first, each with how far from it to stop."""
     things = sorted((scene.things[i] for i in goal.things), key=lambda one: distance(scene, one.at))
-    aims = [(one.at, scene.body.radius + one.radius + GAP) for one in things]
+    held, reach = scene.held, scene.body.radius + GAP
+    if held is not None and goal.use == "drop":  # it must fit in between
+        reach = hold_distance(scene) + held.radius
+    aims = [(one.at, reach + one.radius) for one in things]
+    aims = [aim for aim in aims if distance(scene, aim[0]) > aim[1]]
     if scene.door is not None:
         wall, middle = scene.rooms[0].right, sum(scene.door) / 2
         side = -1 if scene.room == 0 else 1

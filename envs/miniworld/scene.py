@@ -62,7 +62,7 @@ NAV_PICK = Body(
     camera_height=1.3,
     camera_pitch=-20.0,
     holds_in_front=False,
-    near=1.4,
+    near=1.6,
 )
 BODIES = {"pickup-objects": MINIWORLD, "put-next": MINIWORLD, "nav-pick": NAV_PICK}
 World = Literal["pickup-objects", "put-next", "nav-pick"]
@@ -113,7 +113,7 @@ class Floor(BaseModel):
     back: Metres
     front: Metres
     """Least and largest z."""
-    wall: Literal["brick_wall", "concrete", "wood", "stucco"]
+    wall: Literal["brick_wall", "concrete", "stucco", "cinder_blocks"]
     floor: Literal["asphalt", "floor_tiles_bw", "wood_planks"]
     """Names of MiniWorld's textures."""
     ceiling: bool

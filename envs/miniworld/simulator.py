@@ -49,7 +49,7 @@ finally:
     gym.registry.update(_ours)
 
 DOOR_HEIGHT = 2.2
-COLUMN_WIDTH, COLUMN_HEIGHT = 0.5, 1.4
+COLUMN_WIDTH, COLUMN_HEIGHT = 0.6, 1.4
 """Metres."""
 MINIWORLDS: dict[type, tuple[World, str, str, bool]] = {
     PutNext: ("put-next", "concrete", "floor_tiles_bw", True),

@@ -27,11 +27,10 @@ PICTURE = (
     "You can hold one object at a time. {task}"
 )
 ROOMS = (
-    "There are two rooms with a doorway between them. The one with light walls and a wooden floor "
-    "has tall columns in it, each of another colour; the one with brick walls has boxes. Pick up "
-    "the box that the mission names, bring it to the column that the mission names and drop it "
-    "right beside that column, in as few actions as you can. Dropped elsewhere, it can be picked "
-    "up again."
+    "There are two rooms with a doorway between them. The one with a wooden floor has tall columns "
+    "in it, each of another colour; the one with a grey floor has boxes. Pick up the box that the "
+    "mission names, bring it to the column that the mission names and drop it right beside that "
+    "column, in as few actions as you can. Dropped elsewhere, it can be picked up again."
 )
 PUT_NEXT = (
     "There is one room with boxes in it. Pick up the red box and drop it right beside the yellow "

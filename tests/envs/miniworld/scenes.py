@@ -32,13 +32,13 @@ def rooms() -> tuple[Floor, Floor]:
         left=0, right=SIDE, back=0, front=SIDE, wall="stucco", floor="wood_planks", ceiling=True,
         looked=0,
     )  # fmt: skip
-    return near, near.model_copy(update={"left": SIDE, "right": 2 * SIDE, "wall": "brick_wall"})
+    return near, near.model_copy(update={"left": SIDE, "right": 2 * SIDE, "wall": "cinder_blocks"})
 
 
 def thing(kind: Any, color: Any, x: float, z: float, role: Any = "other") -> Thing:
     return Thing(
-        kind=kind, color=color, width=0.5, height=1.4 if kind == "column" else 0.5,
-        radius=math.sqrt(0.125), x=x, y=0, z=z, direction=0, role=role, seen=False,
+        kind=kind, color=color, width=0.6, height=1.4 if kind == "column" else 0.6,
+        radius=math.sqrt(0.18), x=x, y=0, z=z, direction=0, role=role, seen=False,
     )  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def random_scene(seed: int) -> Scene:
 
     def scatter(kind: str, n: int, left: float) -> list[Thing]:
         while True:
-            spots = rng.uniform((left + 1.4, 1.4), (left + 3.6, 3.6), (n, 2))
+            spots = rng.uniform((left + 1.6, 1.6), (left + 3.4, 3.4), (n, 2))
             if min((math.dist(a, b) for i, a in enumerate(spots) for b in spots[:i])) > 1.3:
                 break
         colors = rng.permutation(COLORS)
@@ -118,7 +118,7 @@ def brought(made: Scene) -> bool:
     """Whether the wanted box lies by the named column."""
     (wanted,) = [one for one in made.things if one.role == "wanted"]
     (place,) = [one for one in made.things if one.role == "place"]
-    return made.held is not wanted and math.dist(wanted.at, place.at) < 1.4
+    return made.held is not wanted and math.dist(wanted.at, place.at) < 1.6
 
 
 def view(made: Scene) -> View:

@@ -34,7 +34,14 @@ NAV: dict[str, tuple[str, ...]] = {
         "scaling.md",
     ),
     "Students": ("training.md", "tracking.md"),
-    "Extending": ("environments.md", "writing-a-teacher.md", "tasks.md", "other-loops.md"),
+    "Extending": (
+        "environments.md",
+        "three-d.md",
+        "habitat.md",
+        "writing-a-teacher.md",
+        "tasks.md",
+        "other-loops.md",
+    ),
     "Results": ("performance.md", "results.md", "doorkey.md"),
     "Reference": (
         "reference/command-line.md",

@@ -6,7 +6,7 @@ import numpy as np
 
 from lvlm2p.envs.miniworld.geometry import bearing, can_drop, distance, in_sight, taken
 from lvlm2p.envs.miniworld.navigate import GetTo, next_move
-from lvlm2p.envs.miniworld.scene import Scene, Thing, decode_scene
+from lvlm2p.envs.miniworld.scene import Item, Scene, decode_scene
 from lvlm2p.envs.planning import Option, Planning, Verb
 from lvlm2p.envs.task import Plan, View
 
@@ -54,7 +54,7 @@ def sentence(view: View, coordinates: bool) -> str:
     return f"Agent sees {', '.join(seen) or f'<{NOTHING}>'}, holds <{holds}>."
 
 
-def place_in_words(scene: Scene, thing: Thing) -> str:
+def place_in_words(scene: Scene, thing: Item) -> str:
     """``at 2.5 metres, 30 degrees to the left``."""
     degrees = round(np.degrees(bearing(scene, thing.at)))
     side = "straight ahead" if degrees == 0 else f"{abs(degrees)} degrees to the "

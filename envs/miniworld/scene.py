@@ -71,7 +71,7 @@ Metres = Annotated[float, Field(ge=-100, le=100)]
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Thing(BaseModel):
+class Item(BaseModel):
     """An object, or the place that an object is to be brought to."""
 
     model_config = _STRICT
@@ -127,10 +127,10 @@ class Floor(BaseModel):
 
     @model_validator(mode="after")
     def _has_a_floor(self) -> Floor:
-        if not (self.left + 1 <= self.right <= self.left + 50):
-            raise ValueError("a room is 1 to 50 metres long")
-        if not (self.back + 1 <= self.front <= self.back + 50):
-            raise ValueError("a room is 1 to 50 metres wide")
+        if not (self.left + 1 <= self.right <= self.left + 20):
+            raise ValueError("a room is 1 to 20 metres long")
+        if not (self.back + 1 <= self.front <= self.back + 20):
+            raise ValueError("a room is 1 to 20 metres wide")
         return self
 
 
@@ -144,7 +144,7 @@ class Scene(BaseModel):
     """Two lie side by side along x, with a wall in common."""
     door: tuple[Metres, Metres] | None
     """Least and largest z of the opening in that wall."""
-    things: Annotated[tuple[Thing, ...], Field(max_length=32)]
+    things: Annotated[tuple[Item, ...], Field(max_length=32)]
     """In the simulator's order."""
     x: Metres
     z: Metres
@@ -177,7 +177,7 @@ class Scene(BaseModel):
         return self.x, self.z
 
     @property
-    def held(self) -> Thing | None:
+    def held(self) -> Item | None:
         """What is held."""
         return None if self.carrying is None else self.things[self.carrying]
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from lvlm2p.envs.errors import UserError
 from lvlm2p.envs.extras import explained
-from lvlm2p.envs.miniworld.scene import ASPECT, Body, Floor, Scene, Thing, World
+from lvlm2p.envs.miniworld.scene import ASPECT, Body, Floor, Item, Scene, World
 
 NO_DRAWING = (
     "MiniWorld can't draw here: {}. It needs OpenGL by way of EGL, which a GPU's driver brings, "
@@ -195,7 +195,7 @@ def _place_of(env: Any) -> tuple[World, tuple[Floor, ...], tuple[float, float] |
     return world, (room,), None
 
 
-def _thing(entity: Any, world: World, env: Any, seen: bool) -> Thing:
+def _thing(entity: Any, world: World, env: Any, seen: bool) -> Item:
     """An entity as the task sees it."""
     x, y, z = (float(value) for value in entity.pos)
     if isinstance(entity, Box):
@@ -212,7 +212,7 @@ def _thing(entity: Any, world: World, env: Any, seen: bool) -> Thing:
             (env.red_box, env.yellow_box) if world == "put-next" else (env.wanted, env.place)
         )
         role = "wanted" if entity is wanted else "place" if entity is place else "other"
-    return Thing.model_validate(
+    return Item.model_validate(
         {
             "kind": kind, "color": color, "width": width, "height": height,
             "radius": float(entity.radius), "x": x, "y": y, "z": z,
@@ -240,7 +240,7 @@ class _Stage(MiniWorldEnv):  # type: ignore[misc] # untyped
         self.place_agent(pos=np.array([scene.x, 0.0, scene.z]), dir=scene.direction)
 
 
-def _entity(thing: Thing) -> Any:
+def _entity(thing: Item) -> Any:
     if thing.kind == "column":
         return Column(thing.color)
     if thing.kind == "box":

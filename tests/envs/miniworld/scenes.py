@@ -19,7 +19,7 @@ from lvlm2p.envs.miniworld.geometry import (
     taken,
 )
 from lvlm2p.envs.miniworld.observer import sectors_in_sight
-from lvlm2p.envs.miniworld.scene import Floor, Scene, Thing
+from lvlm2p.envs.miniworld.scene import Floor, Item, Scene
 from lvlm2p.envs.miniworld.tasks import NAV_PICK
 
 SIDE = 5.0
@@ -35,15 +35,15 @@ def rooms() -> tuple[Floor, Floor]:
     return near, near.model_copy(update={"left": SIDE, "right": 2 * SIDE, "wall": "cinder_blocks"})
 
 
-def thing(kind: Any, color: Any, x: float, z: float, role: Any = "other") -> Thing:
-    return Thing(
+def thing(kind: Any, color: Any, x: float, z: float, role: Any = "other") -> Item:
+    return Item(
         kind=kind, color=color, width=0.6, height=1.4 if kind == "column" else 0.6,
         radius=math.sqrt(0.18), x=x, y=0, z=z, direction=0, role=role, seen=False,
     )  # fmt: skip
 
 
 def scene(
-    *things: Thing, x: float = 1.0, z: float = 2.5, degrees: float = 0, carrying: int | None = None
+    *things: Item, x: float = 1.0, z: float = 2.5, degrees: float = 0, carrying: int | None = None
 ) -> Scene:
     """Two rooms with a doorway in the middle; 0 degrees faces it. What is in sight is seen."""
     made = Scene(
@@ -57,7 +57,7 @@ def random_scene(seed: int) -> Scene:
     """As the environment makes them: columns here, boxes there, the agent here."""
     rng = np.random.default_rng(seed)
 
-    def scatter(kind: str, n: int, left: float) -> list[Thing]:
+    def scatter(kind: str, n: int, left: float) -> list[Item]:
         while True:
             spots = rng.uniform((left + 1.6, 1.6), (left + 3.4, 3.4), (n, 2))
             if min((math.dist(a, b) for i, a in enumerate(spots) for b in spots[:i])) > 1.3:

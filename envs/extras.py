@@ -25,7 +25,6 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "minari": ("minari",),
     "box2d": ("Box2D",),
     "atari": ("ale_py",),
-    "3d": ("miniworld",),
     "3d": ("miniworld", "pyglet"),
 }
 """Extra -> the packages, by their import names, that its commands can't do without."""

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from lvlm2p.envs.miniworld.geometry import bearing, can_drop, distance, in_sight, taken
+from lvlm2p.envs.miniworld.geometry import (
+    ahead,
+    bearing,
+    can_drop,
+    distance,
+    hold_distance,
+    in_sight,
+    taken,
+)
 from lvlm2p.envs.miniworld.navigate import GetTo, next_move
 from lvlm2p.envs.miniworld.scene import Item, Scene, decode_scene
 from lvlm2p.envs.planning import Option, Planning, Verb
@@ -24,6 +34,8 @@ VERBS = (
 NAMES = {"wanted": "wanted object", "place": "named place", "other": "other object"}
 """How the sentence names things, whatever they are: an answer serves all missions alike."""
 NOTHING = "nothing"
+DOORWAY = 1.5
+"""Metres round the middle of the doorway that are kept free."""
 
 
 def things_known(scene: Scene) -> dict[str, list[int]]:
@@ -73,7 +85,7 @@ def next_action(scene: Scene, option: Option) -> str | None:
         return _explore(scene)
     here, turned = np.array([scene.at]), np.array([scene.direction])
     if option.verb == DROP:
-        return "drop" if can_drop(scene, here, turned)[0] else None
+        return _put_down(scene)
     found = things_known(scene).get(option.thing or "", [])
     lying = tuple(index for index in found if index != scene.carrying)
     if not lying:
@@ -85,6 +97,19 @@ def next_action(scene: Scene, option: Option) -> str | None:
         return "pickup" if can else None
     can = scene.carrying is not None and GetTo("drop", lying).done(scene, here, turned)[0]
     return "drop" if can else None
+
+
+def _put_down(scene: Scene) -> str | None:
+    """Anywhere but in the doorway, where it would shut the agent in."""
+    here, turned = np.array([scene.at]), np.array([scene.direction])
+    if scene.carrying is None:
+        return None
+    if scene.door is not None:
+        middle = scene.rooms[0].right, sum(scene.door) / 2
+        (x, z), *_ = here + hold_distance(scene) * ahead(turned)
+        if math.dist((x, z), middle) < DOORWAY < distance(scene, middle) + hold_distance(scene):
+            return IDLE
+    return "drop" if can_drop(scene, here, turned)[0] else IDLE
 
 
 def _goal(scene: Scene, things: tuple[int, ...]) -> GetTo:

@@ -87,5 +87,5 @@ def test_sight_ends_at_the_picture_s_edge_and_at_walls() -> None:
     assert [in_sight(made, i) for i in range(4)] == [True, False, True, False]
     left = scene(ahead, degrees=30), scene(ahead, degrees=45)
     assert [in_sight(one, 0) for one in left] == [True, False]
-    at_the_feet = thing("box", "red", 1.6, 2.5)
+    at_the_feet = thing("box", "red", 1.5, 2.5)
     assert not in_sight(scene(at_the_feet), 0)

@@ -23,10 +23,10 @@ from lvlm2p.envs.miniworld.simulator import (
 DROP = 4
 MINIWORLD_ACTIONS = (0, 1, 2, 4, 7)
 """Our actions as MiniWorld's: no step back; 7, for drop, does nothing, since we do that."""
-COLORS = ("red", "green", "blue", "yellow")
-"""Those that are told apart at a glance."""
+BOX_COLORS, COLUMN_COLORS = ("red", "green", "blue"), ("yellow", "purple")
+"""A mission that names two colours says which is the box's, in whatever order it is read."""
 BOX = 0.6
-DOOR = 1.6
+DOOR = 2.0
 """Metres: sides of a box, and of the opening between the rooms."""
 FROM_WALL, APART = 1.6, 1.3
 """Metres from the middle of a thing to a wall, so that the agent can walk between them, and to
@@ -43,8 +43,8 @@ class NavPick(MiniWorldEnv):  # type: ignore[misc] # untyped
 
     Args:
         room: length and width of each room, in metres, from 5 to 12.
-        boxes: how many, in the far room, from 1 to 4, of different colours.
-        columns: how many, in the near room, from 1 to 3, of different colours.
+        boxes: how many, in the far room, from 1 to 3, of different colours.
+        columns: how many, in the near room, 1 or 2, of different colours.
         max_steps: after so many an episode is cut off.
         obs_width: of the picture, in pixels; its height should be three quarters of it.
         obs_height: of the picture, in pixels.
@@ -67,9 +67,9 @@ class NavPick(MiniWorldEnv):  # type: ignore[misc] # untyped
         obs_height: int = 60,
         render_mode: str | None = None,
     ) -> None:
-        if not (5 <= room <= 12 and 1 <= boxes <= 4 and 1 <= columns <= 3):
+        if not (5 <= room <= 12 and 1 <= boxes <= 3 and 1 <= columns <= 2):
             raise UserError(
-                "a nav-and-pick task has rooms of 5 to 12 metres, 1 to 4 boxes and 1 to 3 "
+                "a nav-and-pick task has rooms of 5 to 12 metres, 1 to 3 boxes and 1 or 2 "
                 f"columns, not {room:g} metres, {boxes} and {columns}."
             )
         self.side, self.boxes, self.columns = float(room), boxes, columns
@@ -91,9 +91,9 @@ class NavPick(MiniWorldEnv):  # type: ignore[misc] # untyped
         self.door = middle - DOOR / 2, middle + DOOR / 2
         self.floors = nav_pick_floors(side)
         build_rooms(self, self.floors, self.door)
-        colors = [str(color) for color in self.np_random.permutation(COLORS)]
+        colors = [str(color) for color in self.np_random.permutation(COLUMN_COLORS)]
         columns = [Column(color) for color in colors[: self.columns]]
-        colors = [str(color) for color in self.np_random.permutation(COLORS)]
+        colors = [str(color) for color in self.np_random.permutation(BOX_COLORS)]
         boxes = [Box(color, BOX) for color in colors[: self.boxes]]
         self._scatter(columns, left=0.0)
         self._scatter(boxes, left=side)

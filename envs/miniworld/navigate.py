@@ -179,7 +179,23 @@ def next_move(scene: Scene, goal: GetTo) -> str | None:
     leads there."""
     if goal.done(scene, np.array([scene.at]), np.array([scene.direction]))[0]:
         return None
-    return _straight(scene, goal) or _by_field(scene, goal)
+    return _turn_to(scene, goal) or _straight(scene, goal) or _by_field(scene, goal)
+
+
+def _turn_to(scene: Scene, goal: GetTo) -> str | None:
+    """The next turn, where turns alone reach the goal."""
+    turns, costs = _turns(scene)
+    directions = scene.direction + np.radians(turns * scene.body.turn)
+    done = goal.done(scene, np.repeat([scene.at], len(turns), axis=0), directions)
+    costs[~done] = np.inf
+    chosen = int(costs.argmin())
+    return _turn(scene.body, int(turns[chosen])) if np.isfinite(costs[chosen]) else None
+
+
+def _turn(body: Body, turn: int) -> str:
+    """To a direction so many turns to the left; negative: to the right. Towards what is out of the
+    picture always to the left."""
+    return "forward" if turn == 0 else "right" if -_shown(body) <= turn < 0 else "left"
 
 
 def _straight(scene: Scene, goal: GetTo) -> str | None:
@@ -230,7 +246,8 @@ def _aims(scene: Scene, goal: GetTo) -> list[tuple[Point, float]]:
         side = -1 if scene.room == 0 else 1
         if goal.use != "room" and any((one.x - wall) * side > 0 for one in things):
             return aims
-        aims += [((wall - side * DOORSTEP, middle), 0.0), ((wall + side * DOORSTEP, middle), 0.0)]
+        steps = [((wall - side * DOORSTEP, middle), 0.0), ((wall + side * DOORSTEP, middle), 0.0)]
+        aims = steps + aims
     return aims
 
 
@@ -240,14 +257,11 @@ def _by_field(scene: Scene, goal: GetTo) -> str | None:
     turns, costs = _turns(scene)
     directions = scene.direction + np.radians(turns * body.turn)
     there = here + body.forward * ahead(directions)
-    stays = np.repeat(here, len(turns), axis=0)
-    finish = goal.done(scene, stays, directions) & (turns != 0)
     field = field_to(scene, goal)
     now, then = field.at(here)[0], field.at(there)
     steps = can_stand(scene, there, directions) & np.isfinite(then)
     cost = np.full(len(turns), np.inf)
-    cost[finish] = costs[finish]
-    if not finish.any() and now < 2 * body.forward + CELL:
+    if now < 2 * body.forward + CELL:
         later = _turns_to_finish(scene, goal, there, turns)
         cost = np.where(steps, costs + 1 + 2 * later, np.inf)  # rather first turn, then step
     if not np.isfinite(cost).any():
@@ -258,10 +272,7 @@ def _by_field(scene: Scene, goal: GetTo) -> str | None:
     chosen = int(cost.argmin())
     if not np.isfinite(cost[chosen]):
         return None
-    turn = int(turns[chosen])
-    if turn < -_shown(body) and np.isfinite(costs[1]):
-        return "left"
-    return "forward" if turn == 0 else "left" if turn > 0 else "right"
+    return _turn(body, int(turns[chosen]))
 
 
 def _turns_to_finish(

@@ -47,7 +47,7 @@ def scene(
 ) -> Scene:
     """Two rooms with a doorway in the middle; 0 degrees faces it. What is in sight is seen."""
     made = Scene(
-        world="nav-pick", rooms=rooms(), door=(1.7, 3.3), things=things, x=x, z=z,
+        world="nav-pick", rooms=rooms(), door=(1.5, 3.5), things=things, x=x, z=z,
         direction=math.radians(degrees), carrying=carrying,
     )  # fmt: skip
     return looked(made)
@@ -70,11 +70,11 @@ def random_scene(seed: int) -> Scene:
         ]
 
     things = (*scatter("column", 2, 0), *scatter("box", 3, SIDE))
-    middle = rng.uniform(1.6, SIDE - 1.6)
+    middle = rng.uniform(2.0, SIDE - 2.0)
     while True:
         x, z = rng.uniform(0.4, SIDE - 0.4, 2)
         made = scene(*things, x=float(x), z=float(z), degrees=float(rng.uniform(-180, 180)))
-        made = made.model_copy(update={"door": (float(middle) - 0.8, float(middle) + 0.8)})
+        made = made.model_copy(update={"door": (float(middle) - 1.0, float(middle) + 1.0)})
         if can_stand(made, np.array([made.at]), np.zeros(1))[0]:
             return looked(made)
 

@@ -165,7 +165,7 @@ def test_pictures_that_change_at_random_are_refused() -> None:
 @pytest.mark.parametrize("arguments", [{"room": 2.0}, {"boxes": 0}, {"columns": 9}])
 def test_rooms_that_can_t_be_are_refused(arguments: dict[str, Any]) -> None:
     rendering(NAV_PICK)
-    with pytest.raises(UserError, match="1 to 4 boxes"):
+    with pytest.raises(UserError, match="1 to 3 boxes"):
         rendering(NAV_PICK, **arguments)
 
 

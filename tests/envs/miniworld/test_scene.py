@@ -76,7 +76,7 @@ def test_rooms_that_do_not_lie_side_by_side_are_refused() -> None:
 
 def test_walls_stop_the_agent_and_the_doorway_does_not() -> None:
     made = scene()
-    at = np.array([[2.5, 2.5], [0.39, 2.5], [2.5, 4.7], [5.0, 2.5], [5.0, 2.0], [4.9, 1.0]])
+    at = np.array([[2.5, 2.5], [0.39, 2.5], [2.5, 4.7], [5.0, 2.5], [5.0, 1.8], [4.9, 1.0]])
     assert clear_of_walls(made, at, 0.4).tolist() == [True, False, False, True, False, False]
 
 

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from lvlm2p.envs.miniworld.field import GetTo
 from lvlm2p.envs.miniworld.geometry import (
     ahead,
     bearing,
@@ -15,7 +16,7 @@ from lvlm2p.envs.miniworld.geometry import (
     in_sight,
     taken,
 )
-from lvlm2p.envs.miniworld.navigate import GetTo, next_move
+from lvlm2p.envs.miniworld.navigate import next_move
 from lvlm2p.envs.miniworld.scene import Item, Scene, decode_scene
 from lvlm2p.envs.planning import Option, Planning, Verb
 from lvlm2p.envs.task import Plan, View

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from lvlm2p.envs import Episode, UserError, View, task_for, view_of
-from lvlm2p.envs.miniworld.navigate import GetTo
+from lvlm2p.envs.miniworld.field import GetTo
 from lvlm2p.envs.miniworld.scene import Scene, decode_scene
 from lvlm2p.envs.miniworld.tasks import ENTRY_POINTS, FAMILIES
 from lvlm2p.envs.task import ImageStyle

@@ -166,7 +166,8 @@ that reaches the threshold; medians over the seeds. Success at the end (100 fres
 area under the greedy curve are interquartile means with 95% bootstrap intervals. Teachers are the
 exact planner with errors that depend on the state. Acting in 200 episodes, seeds 100 to 104, "good"
 succeeded in 1.00 of lava (eight layouts, and these seeds' errors are in none of them), .97 of door
-and of fetch, .98 of balls; "poor" in .58, .72, .76 and .71. A ratio is the frames of `{BASELINE}` over the row's.
+and of fetch, .98 of balls; "poor" in .58, .72, .76 and .71. A ratio is the frames of
+`{BASELINE}` over the row's.
 
 {table(runs)}
 
@@ -183,6 +184,7 @@ NAMES = {
     "balls": "Dynamic-Obstacles-6x6",
     "lava5": "LavaGapS5",
 }
+LABELS = {("fast", "good"): "taught (fast)", (BASELINE, ""): "no teacher, tuned"}
 BEGIN, END = "<!-- sample efficiency: by benchmarks/sample_efficiency.py -->\n", "<!-- end -->"
 
 
@@ -248,7 +250,7 @@ def _draw(runs: Sequence[Measured], path: Path) -> None:
             for run in mine:
                 axes.plot(
                     list(run.greedy), list(run.greedy.values()), color=f"C{number}", lw=0.9,
-                    alpha=0.8, label=" ".join(filter(None, row)) if run is mine[0] else None,
+                    alpha=0.8, label=LABELS.get(row, " ".join(row)) if run is mine[0] else None,
                 )  # fmt: skip
         axes.set_xscale("log")
         axes.set_title(f"{NAMES[panel[0]]}, {panel[1].upper()}")

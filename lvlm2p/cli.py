@@ -24,14 +24,22 @@ from lvlm2p.process import signals_as_ctrl_c, tolerate_streams
 
 def train(argv: Argv) -> None:
     """Train a PPO or A2C student, with a teacher or without one (--teacher none)."""
-    from lvlm2p.student import TrainConfig
+    from lvlm2p.student import TrainCommand
 
-    config, json = parse("train", TrainConfig, argv, train.__doc__)
+    config, json = parse("train", TrainCommand, argv, train.__doc__)
     from lvlm2p.student import train as run  # after the help has been printed: this loads torch
+    from lvlm2p.student import train_seeds
     from lvlm2p.teachers.spending import approval
 
     cheaper = ["--ask random:0.25"] if config.ask == "all" else []
-    result = run(config, approve=approval(config, cheaper))
+    approve = approval(config, cheaper)
+    if config.seeds is not None:
+        several = train_seeds(config, approve)
+        show(several.as_json(), several.summary(), json)
+        several.check()
+        end(several.trouble())
+        return
+    result = run(config.one_run(), approve=approve)
     show(result.as_json(), result.summary(), json)
     end(result.trouble())
 

@@ -10,10 +10,13 @@ from .playback.play import play as play
 from .reproduction.config import ReproduceConfig as ReproduceConfig
 from .reproduction.run import Reproduction as Reproduction
 from .reproduction.run import reproduce as reproduce
+from .seeds import TrainCommand as TrainCommand
 from .sweep.config import SweepConfig as SweepConfig
 from .sweep.result import SweepResult as SweepResult
 from .sweep.run import sweep as sweep
 from .training.result import TrainResult as TrainResult
+from .training.together import SeedsResult as SeedsResult
+from .training.together import train_seeds as train_seeds
 from .training.train import train as train
 from .training.trained import Student as Student
 from .training.trained import load_student as load_student

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from lvlm2p.envs import Step, VectorEnv, View
     from lvlm2p.student.learn.labels import LabelBuffer
+    from lvlm2p.student.learn.learner import Learner
     from lvlm2p.student.models.encoder import Encoder
     from lvlm2p.student.models.policy import Policy
 
@@ -57,11 +58,10 @@ class _Record:
         return np.stack([getattr(step, name) for step in self.steps])
 
 
-@torch.no_grad()
-def collect(
+async def collect(
     env: VectorEnv,
     start: Position,
-    policy: Policy,
+    learner: Learner,
     encoder: Encoder,
     labels: LabelBuffer | None,
     *,
@@ -78,15 +78,15 @@ def collect(
     gets the views, if there is one.
     """
     observation, state, episode_start = start
-    record, act, device = _Record(), policy.acting(), state.device
+    record, act, device = _Record(), learner.acting(), state.device
     # argmax(logits + Gumbel noise) is a sample from softmax(logits)
-    size = (steps, len(state), policy.actions)
+    size = (steps, len(state), learner.policy.actions)
     noise = -torch.rand(size, generator=generator).log().neg_().log_().to(device)
     for t in range(steps):
         if stop.is_set():
             return None
         inputs = encoder(observation)
-        logits, state = act(inputs, state, episode_start)
+        logits, state = await act(inputs, state, episode_start)
         action = (logits + noise[t]).argmax(1)
         views = env.views() if labels is not None or seen is not None else []
         if seen is not None:
@@ -102,12 +102,15 @@ def collect(
             record.cut_short.append((t, cut, encoder(step.final_obs).take(which), state[cut]))
         observation = step.obs
         episode_start = torch.from_numpy(step.terminated | step.truncated).to(device)
-    if labels is not None and not labels.wait(stop):
-        return None
+    if labels is not None:
+        await learner.pause()
+        if not labels.wait(stop):
+            return None
     end = Position(observation, state, episode_start)
-    return _rollout(record, start, end, policy, encoder, gamma, gae_lambda)
+    return _rollout(record, start, end, learner.policy, encoder, gamma, gae_lambda)
 
 
+@torch.no_grad()
 def _rollout(
     record: _Record,
     start: Position,

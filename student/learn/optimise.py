@@ -1,18 +1,17 @@
-"""What PPO and A2C share: a gradient step, replayed labels, the optimiser, mean losses."""
+"""What PPO and A2C share: a gradient step, the optimiser, mean losses."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from lvlm2p.student.learn.losses import distillation_loss
 from lvlm2p.teachers.errors import RunError
 
 if TYPE_CHECKING:
     from lvlm2p.student.config import TrainConfig
-    from lvlm2p.student.learn.labels import LabelBuffer
     from lvlm2p.student.models.policy import Policy
 
 
@@ -36,35 +35,16 @@ def gradient_step(
     loss.backward()  # type: ignore[no-untyped-call]
     norm = torch.nn.utils.clip_grad_norm_(policy.parameters(), max_norm)
     if not norm.isfinite():
-        raise RunError(
-            f"training diverged: the loss is {loss.item():g} and its gradient {norm.item():g}. "
-            "The last checkpoint is as it was: look at the rewards, or lower --lr"
-        )
+        raise diverged(loss, norm)
     optimizer.step()
 
 
-def replay(
-    policy: Policy,
-    optimizer: torch.optim.Optimizer,
-    labels: LabelBuffer,
-    kl_weight: float,
-    config: TrainConfig,
-    generator: torch.Generator,
-    means: Means,
-) -> None:
-    """Distil states that were labelled before, once more: labels are paid for and free to reuse.
-
-    As the weight falls from its first value, so does the number of minibatches: an optimiser that
-    normalises its steps would not notice a smaller weight.
-    """
-    assert config.kl_minibatches is not None
-    share = kl_weight / config.kl_coef if config.kl_coef else 0.0
-    batches = round(config.kl_minibatches * share)
-    for batch in labels.replay(batches, config.batch_size, generator):
-        logits = policy.logits(batch.inputs, batch.state, batch.episode_start)
-        kl = distillation_loss(logits.log_softmax(-1), batch.targets, batch.weight, config.kl_loss)
-        gradient_step(kl_weight * kl, policy, optimizer, config.max_grad_norm)
-        means.add("distill/replayed_kl", kl)
+def diverged(loss: Tensor, norm: Tensor) -> RunError:
+    """The error where the gradient's ``norm`` is not finite."""
+    return RunError(
+        f"training diverged: the loss is {loss.item():g} and its gradient {norm.item():g}. "
+        "The last checkpoint is as it was: look at the rewards, or lower --lr"
+    )
 
 
 def explained_variance(values: Tensor, returns: Tensor) -> float:
@@ -80,9 +60,10 @@ class Means:
     def __init__(self) -> None:
         self._values: dict[str, list[Tensor]] = {}
 
-    def add(self, name: str, value: Tensor) -> None:
-        """Count one more value of ``name``."""
-        self._values.setdefault(name, []).append(value.detach())
+    def add(self, report: Mapping[str, Tensor]) -> None:
+        """Count one more value of each name."""
+        for name, value in report.items():
+            self._values.setdefault(name, []).append(value.detach())
 
     def values(self) -> dict[str, float]:
         """The means so far."""

@@ -13,21 +13,17 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lvlm2p.envs import task_for
-from lvlm2p.student.config import TrainConfig
 from lvlm2p.student.sweep.outcome import Assignment, RunOutcome, finished
 from lvlm2p.student.sweep.plan import PlannedRun, read_plan
 from lvlm2p.student.sweep.result import SweepResult, SweepRow
 from lvlm2p.student.sweep.workers import train_here
-from lvlm2p.student.training.forecast import forecast_together, will_ask
-from lvlm2p.teachers.errors import RunError, TeacherError
+from lvlm2p.student.training.forecast import announce_all
+from lvlm2p.teachers.errors import RunError
 from lvlm2p.teachers.files import write_atomically
 from lvlm2p.teachers.progress import Bar, say
-from lvlm2p.teachers.spending import Expense
 
 if TYPE_CHECKING:
     from lvlm2p.student.sweep.config import SweepConfig
-    from lvlm2p.teachers import Teacher
     from lvlm2p.teachers.spending import Approve
 
 LEDGER = "budget.json"
@@ -150,70 +146,3 @@ def _folder(out: Path) -> Iterator[None]:
 def _write(result: SweepResult) -> None:
     text = json.dumps(result.as_json(), indent=1, allow_nan=False)
     write_atomically(result.out / "sweep.json", text + "\n")
-
-
-# ---------------------------------------------------------------- before money is spent
-
-
-def announce_all(configs: Sequence[TrainConfig], approve: Approve) -> None:
-    """Say what the teachers of these runs will be asked, and have it approved once for all.
-
-    Raises:
-        UserError: a teacher or an option of one is unknown, or nobody agrees to the price.
-        TeacherError: one that sends bills has no key.
-    """
-    loaded: dict[str, Teacher] = {}
-    groups: dict[tuple[str, str, str], list[TrainConfig]] = {}
-    expenses = []
-    try:
-        for config in configs:
-            teacher = _teacher_of(config, loaded)
-            if teacher is not None and will_ask(config, teacher):
-                asked = teacher.fingerprint_for(task_for(config.env))
-                groups.setdefault((asked, config.env, config.ask), []).append(config)
-        for (_, env, _), group in groups.items():
-            teacher = loaded[_asking(group[0])]
-            expense = Expense(teacher, forecast_together(group, teacher))
-            if expense.billed:
-                teacher.check_ready()  # without its key the price does not matter
-            say(f"{teacher.name} on {env}: {expense.estimate}")
-            expenses.append(expense)
-    finally:
-        for teacher in loaded.values():
-            teacher.close()
-    approve(expenses)
-
-
-def _teacher_of(config: TrainConfig, loaded: dict[str, Teacher]) -> Teacher | None:
-    """Each teacher is loaded once; one that can't be is for its runs to say."""
-    if config.teacher == "none":
-        return None
-    how = _asking(config)
-    if how not in loaded:
-        try:
-            loaded[how] = config.load_own_teacher()
-        except TeacherError:
-            return None
-    return loaded[how]
-
-
-def _asking(config: TrainConfig) -> str:
-    """All that decides which teacher is loaded."""
-    of_a_run = set(TrainConfig.model_fields) - set(ASKING)
-    return json.dumps(config.model_dump(mode="json", exclude=of_a_run), sort_keys=True)
-
-
-ASKING = (
-    *(
-        "teacher",
-        "teacher_args",
-        "elicit",
-        "view",
-        "view_args",
-        "prompt",
-        "shots",
-        "symmetry",
-        "retry_failures",
-    ),
-    *("store", "labels", "offline", "on_miss", "calibrate"),
-)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from lvlm2p.student.learn.learner import alone, at_once
 from lvlm2p.teachers import Label, Teacher
 from lvlm2p.teachers.progress import say
 
@@ -17,11 +18,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lvlm2p.envs import Observation, VectorEnv
+    from lvlm2p.student.learn.learner import Acting, Learner
     from lvlm2p.student.models.encoder import Encoder
     from lvlm2p.student.models.policy import Policy
 
 Act = Callable[["Observation", "VectorEnv", "NDArray[np.bool_]"], "NDArray[Any]"]
 """Actions (N,) for the current states of N environments; only those of the active ones count."""
+
+AwaitedAct = Callable[
+    ["Observation", "VectorEnv", "NDArray[np.bool_]"], Coroutine[Any, Any, "NDArray[Any]"]
+]
+"""The same, to be awaited."""
 
 SIDE_BY_SIDE = 50
 
@@ -75,6 +82,17 @@ def evaluate(
     Raises:
         Stopped: ``stop`` was set meanwhile.
     """
+    return alone(evaluation_of(at_once(act), env_id, episodes, seed, stop))
+
+
+async def evaluation_of(
+    act: AwaitedAct,
+    env_id: str,
+    episodes: int,
+    seed: int,
+    stop: threading.Event | None = None,
+) -> PolicyEvaluation:
+    """:func:`evaluate`, of actions that are awaited."""
     from lvlm2p.envs import VectorEnv
     from lvlm2p.envs.limits import Limited
 
@@ -88,7 +106,7 @@ def evaluate(
     while (done < quota).any():
         if stop is not None and stop.is_set():
             raise Stopped
-        step = env.step(act(observation, env, done < quota))
+        step = env.step(await act(observation, env, done < quota))
         observation = step.obs
         ended = zip(step.ended, step.returns, step.lengths, step.successes, strict=True)
         for i, total, length, success in ended:
@@ -113,14 +131,26 @@ def evaluate(
 
 def greedy(policy: Policy, encoder: Encoder) -> Act:
     """The student alone, always taking its most probable action."""
-    encoder, step = encoder.without_missions(), policy.acting()
+    act = _greedy(policy, at_once(policy.acting()), encoder)
+    return lambda observation, env, active: alone(act(observation, env, active))
+
+
+def greedy_learner(learner: Learner, encoder: Encoder) -> AwaitedAct:
+    """The same of a student that is learning."""
+    return _greedy(learner.policy, learner.acting(), encoder)
+
+
+def _greedy(policy: Policy, step: Acting, encoder: Encoder) -> AwaitedAct:
+    encoder = encoder.without_missions()
     state: torch.Tensor | None = None
 
-    def act(observation: Observation, env: VectorEnv, active: NDArray[np.bool_]) -> NDArray[Any]:
+    async def act(
+        observation: Observation, env: VectorEnv, active: NDArray[np.bool_]
+    ) -> NDArray[Any]:
         nonlocal state
         state = policy.initial_state(len(observation)) if state is None else state
         episode_start = torch.from_numpy(env.episode_start).to(encoder.device)
-        logits, state = step(encoder(observation), state, episode_start)
+        logits, state = await step(encoder(observation), state, episode_start)
         result: NDArray[Any] = logits.argmax(1).cpu().numpy()
         return result
 

@@ -7,6 +7,7 @@ so this is right to a factor of about two.
 
 from __future__ import annotations
 
+import json
 import math
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,9 @@ import numpy as np
 from lvlm2p.envs import UserError, VectorEnv, task_for
 from lvlm2p.envs.sampling import is_quickly_listed, reachable_states
 from lvlm2p.envs.untrusted import read_yaml
+from lvlm2p.student.config import TrainConfig
 from lvlm2p.student.learn.ask import parse_ask
+from lvlm2p.teachers.errors import TeacherError
 from lvlm2p.teachers.progress import say
 from lvlm2p.teachers.spending import Expense
 
@@ -23,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lvlm2p.envs import View
-    from lvlm2p.student.config import TrainConfig
     from lvlm2p.teachers import Teacher
     from lvlm2p.teachers.spending import Approve
     from lvlm2p.teachers.teacher import CostEstimate
@@ -39,7 +41,7 @@ learned something meets more different states than one that knows nothing."""
 def announce(config: TrainConfig, teacher: Teacher, approve: Approve) -> None:
     """Say what ``teacher`` will be asked, and have it approved; nothing of the sort where nobody is
     asked, or where a run goes on that was approved when it began."""
-    if not will_ask(config, teacher) or _goes_on(config):
+    if not will_ask(config, teacher) or goes_on(config):
         return
     expense = Expense(teacher, forecast(config, teacher))
     if expense.billed:
@@ -54,7 +56,7 @@ def will_ask(config: TrainConfig, teacher: Teacher) -> bool:
     return not nobody and teacher.supports(task_for(config.env)) is None
 
 
-def _goes_on(config: TrainConfig) -> bool:
+def goes_on(config: TrainConfig) -> bool:
     """Whether the run is resumed, for no more frames than it was begun with."""
     if not config.resume:
         return False
@@ -132,3 +134,60 @@ def asked_about(rule: str, new: int) -> int:
     if kind == "budget":
         return min(new, int(amount))
     return math.ceil(new * amount)
+
+
+# ---------------------------------------------------------------- of many runs
+
+
+def announce_all(configs: Sequence[TrainConfig], approve: Approve) -> None:
+    """Say what the teachers of these runs will be asked, and have it approved once for all.
+
+    Raises:
+        UserError: a teacher or an option of one is unknown, or nobody agrees to the price.
+        TeacherError: one that sends bills has no key.
+    """
+    loaded: dict[str, Teacher] = {}
+    groups: dict[tuple[str, str, str], list[TrainConfig]] = {}
+    expenses = []
+    try:
+        for config in configs:
+            teacher = _teacher_of(config, loaded)
+            if teacher is not None and will_ask(config, teacher):
+                asked = teacher.fingerprint_for(task_for(config.env))
+                groups.setdefault((asked, config.env, config.ask), []).append(config)
+        for (_, env, _), group in groups.items():
+            teacher = loaded[_asking(group[0])]
+            expense = Expense(teacher, forecast_together(group, teacher))
+            if expense.billed:
+                teacher.check_ready()  # without its key the price does not matter
+            say(f"{teacher.name} on {env}: {expense.estimate}")
+            expenses.append(expense)
+    finally:
+        for teacher in loaded.values():
+            teacher.close()
+    approve(expenses)
+
+
+def _teacher_of(config: TrainConfig, loaded: dict[str, Teacher]) -> Teacher | None:
+    """Each teacher is loaded once; one that can't be is for its runs to say."""
+    if config.teacher == "none":
+        return None
+    how = _asking(config)
+    if how not in loaded:
+        try:
+            loaded[how] = config.load_own_teacher()
+        except TeacherError:
+            return None
+    return loaded[how]
+
+
+def _asking(config: TrainConfig) -> str:
+    """All that decides which teacher is loaded."""
+    of_a_run = set(TrainConfig.model_fields) - set(ASKING)
+    return json.dumps(config.model_dump(mode="json", exclude=of_a_run), sort_keys=True)
+
+
+ASKING = (
+    *("teacher", "teacher_args", "elicit", "view", "view_args", "prompt", "shots"),
+    *("symmetry", "retry_failures", "store", "labels", "offline", "on_miss", "calibrate"),
+)

@@ -54,3 +54,10 @@ def interruptible() -> Iterator[threading.Event]:
         yield stop
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def at_work() -> Iterator[threading.Event]:
+    """All of these, while a process trains; the event is that of :func:`interruptible`."""
+    with one_thread(), imports_uncollected(), interruptible() as stop:
+        yield stop

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from lvlm2p.envs import VectorEnv
 from lvlm2p.student.config import WHO_IS_ASKED
 from lvlm2p.student.learn.labels import LabelBuffer
+from lvlm2p.student.learn.learner import Learner
 from lvlm2p.student.learn.optimise import make_optimizer
 from lvlm2p.student.learn.rollout import Position
 from lvlm2p.student.models.device import torch_device
@@ -67,6 +68,7 @@ class Run:
                 config.memory,
             ).to(self.device)
         self.optimizer = make_optimizer(self.policy, config)
+        self.learner = Learner(self.policy, self.optimizer, config)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.labels: LabelBuffer | None = None
         self._counted = Counts()

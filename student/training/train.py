@@ -2,56 +2,28 @@
 
 from __future__ import annotations
 
-import json
-import math
-import shlex
-import shutil
-import threading
-import time
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from lvlm2p.envs import task_for
 from lvlm2p.envs.registry import told
-from lvlm2p.student.learn import a2c, ppo
-from lvlm2p.student.learn.collect import collect
-from lvlm2p.student.learn.schedule import kl_weight
+from lvlm2p.student.learn.learner import alone
 from lvlm2p.student.models.device import torch_device
-from lvlm2p.student.training.evaluation import (
-    FINAL_SEED,
-    PERIODIC_SEED,
-    Advised,
-    Stopped,
-    evaluate,
-    greedy,
-)
+from lvlm2p.student.training.evaluation import Stopped
 from lvlm2p.student.training.forecast import announce
-from lvlm2p.student.training.metrics import Metrics
-from lvlm2p.student.training.pictures import show_result
-from lvlm2p.student.training.process import imports_uncollected, interruptible, one_thread
+from lvlm2p.student.training.loop import carried_out
+from lvlm2p.student.training.process import at_work
 from lvlm2p.student.training.progress import Progress
-from lvlm2p.student.training.result import TrainResult
-from lvlm2p.student.training.row import described
 from lvlm2p.student.training.run_dir import disk_explained, open_run_dir, run_dir_named
 from lvlm2p.student.training.run_state import Run
-from lvlm2p.student.training.trackers import check_tracker, tracking
-from lvlm2p.student.training.trained import Student
+from lvlm2p.student.training.trackers import check_tracker
 from lvlm2p.teachers import Teacher
-from lvlm2p.teachers.errors import ConfigError, TeacherError, TeacherNotReadyError
-from lvlm2p.teachers.files import write_atomically
+from lvlm2p.teachers.errors import ConfigError, TeacherNotReadyError
 
 if TYPE_CHECKING:
     from lvlm2p.student.config import TrainConfig
-    from lvlm2p.student.learn.rollout import Rollout
+    from lvlm2p.student.training.result import TrainResult
     from lvlm2p.teachers.spending import Approve
-
-TEACHER_EPISODES = 20
-"""In which the teacher acts, to know its return for --kl-schedule caught-up."""
-
-NEARLY = 0.01
-"""A student whose return is this near to the teacher's, as a share of it, has caught up."""
 
 
 def train(
@@ -87,197 +59,29 @@ def _trained(config: TrainConfig, teacher: Teacher | None, approve: Approve | No
             return train(config, own)
     if teacher is not None and config.teacher == "none":
         raise ConfigError("the configuration says --teacher none, and a teacher was given")
+    check_usable(config, teacher)
+    with (
+        open_run_dir(config, teacher),
+        at_work() as stop,
+        Progress(config.frames, config.progress) as bar,
+    ):
+        with disk_explained(config):
+            run = Run(config, teacher)
+        try:
+            return alone(carried_out(run, bar, stop))
+        except Stopped:
+            raise KeyboardInterrupt from None
+
+
+def check_usable(config: TrainConfig, teacher: Teacher | None) -> None:
+    """Whether device, tracker and teacher can be used.
+
+    Raises:
+        ConfigError: the device or the tracker can't.
+        TeacherNotReadyError: the teacher can't advise on this environment.
+    """
     torch_device(config.device)
     check_tracker(config)
     reason = teacher.supports(task_for(config.env)) if teacher is not None else None
     if reason is not None:
         raise TeacherNotReadyError(reason)
-    with (
-        open_run_dir(config, teacher),
-        disk_explained(config),
-        one_thread(),
-        imports_uncollected(),
-        interruptible() as stop,
-        Progress(config.frames, config.progress) as bar,
-    ):
-        run = Run(config, teacher)
-        bar.watch(run)
-        try:
-            with closing(run):
-                return _whole(run, bar, stop)
-        except TeacherError:
-            if not (run.frames or config.resume):
-                # no key, say: once there is one, the same command must do
-                shutil.rmtree(config.run_dir, ignore_errors=True)
-            raise
-
-
-def _whole(run: Run, bar: Progress, stop: threading.Event) -> TrainResult:
-    """From the beginning or the last checkpoint to the result; what is interrupted is saved."""
-    config = run.config
-    if config.resume:
-        run.restore()
-        if not run.frames:
-            bar.say(f"{config.run_dir} has no checkpoint with frames in it: from the start")
-    with (
-        tracking(config, bar.say) as tracker,
-        closing(Metrics(config.run_dir, run.sizes, run.frames, tracker)) as metrics,
-    ):
-        try:
-            _train(run, metrics, bar, stop)
-            result = _finish(run, stop)
-            if tracker is not None:
-                show_result(tracker, result)
-            return result
-        except (Stopped, TeacherError) as error:
-            stopped = isinstance(error, Stopped)
-            if run.frames or config.resume or stopped:
-                run.save(metrics)
-                saved = shlex.quote(str(config.run_dir / "config.yaml"))
-                bar.say(
-                    f"saved after {run.boundary['frames']:,} frames; go on with: "
-                    f"lvlm2p train --config {saved} --resume"
-                )
-            if stopped:
-                raise KeyboardInterrupt from None
-            raise
-
-
-def _train(run: Run, metrics: Metrics, bar: Progress, stop: threading.Event) -> None:
-    """The loop: collect, learn, write down, look how good it is, save."""
-    config = run.config
-    update = {"ppo": ppo.update, "a2c": a2c.update}[config.algo]
-    run.mark()
-    _measure_teacher(run, bar, stop)
-    run.mark()
-    unguided = False
-    next_save, started = run.frames + config.checkpoint_every, time.monotonic() - run.seconds
-    while run.frames < config.frames:
-        steps = min(_steps(run), math.ceil((config.frames - run.frames) / config.n_envs))
-        begun = time.monotonic()
-        rollout = _collected(run, steps, stop)
-        weight = 0.0
-        if run.labels is not None:
-            weight = kl_weight(config, run.frames, run.updates, run.caught_up_at)
-        losses = update(
-            run.policy, run.optimizer, rollout, run.labels, weight, config, run.generator
-        )
-
-        before, run.frames = run.frames, run.frames + len(rollout.actions)
-        run.updates += 1
-        run.position = rollout.end
-        run.episodes.extend(
-            zip(
-                rollout.episode_returns,
-                rollout.episode_lengths,
-                rollout.episode_successes,
-                strict=True,
-            )
-        )
-        run.seconds = time.monotonic() - started
-        row = {"frames": run.frames, "distill/lambda": weight, **losses, **described(run)}
-        row["timing/frames_per_second"] = (run.frames - before) / (time.monotonic() - begun)
-        if _due(config.eval_every, before, run.frames):
-            row |= _evaluated(run)
-        metrics.write(row)
-        if run.labels is not None and run.labels.spent is not None and not unguided:
-            unguided = True
-            bar.say(f"{run.labels.spent}: continuing without distillation on unlabelled states")
-        bar.update(row)
-        run.mark()
-        if config.checkpoint_every and run.frames >= next_save:
-            run.save(metrics)
-            next_save = run.frames + config.checkpoint_every
-        if stop.is_set():
-            raise Stopped
-    run.save(metrics)
-
-
-def _steps(run: Run) -> int:
-    """How long a rollout is: a student that acts well learns more from longer ones."""
-    n_steps, later = run.config.n_steps, run.config.n_steps_later
-    assert n_steps is not None
-    caught_up = run.caught_up_at is not None and run.config.kl_schedule == "caught-up"
-    return max(n_steps, later) if caught_up and later is not None else n_steps
-
-
-def _collected(run: Run, steps: int, stop: threading.Event) -> Rollout:
-    """The next rollout; it is kept for replay."""
-    config = run.config
-    rollout = collect(
-        run.env,
-        run.position,
-        run.policy,
-        run.encoder,
-        run.labels,
-        steps=steps,
-        gamma=config.gamma,
-        gae_lambda=config.gae_lambda,
-        generator=run.generator,
-        stop=stop,
-        seen=run.visited,
-    )
-    if rollout is None:
-        raise Stopped
-    if run.labels is not None:
-        run.labels.keep(rollout)
-    return rollout
-
-
-def _due(every: int, before: int, after: int) -> bool:
-    return every > 0 and before // every < after // every
-
-
-def _evaluated(run: Run) -> dict[str, Any]:
-    """Look at the student alone; remember when it caught up with the teacher."""
-    config = run.config
-    policy = greedy(run.policy, run.encoder)
-    result = evaluate(policy, config.env, config.eval_episodes, PERIODIC_SEED)
-    goal = run.teacher_return
-    if run.caught_up_at is None and goal is not None:
-        # on the teacher's own episodes, or a lucky draw of them would be out of reach
-        mine = float(np.mean(result.returns[: _teacher_episodes(config)]))
-        if mine >= goal - NEARLY * abs(goal):
-            run.caught_up_at = run.frames
-    return {
-        "eval/success": result.success,
-        "eval/return": result.mean_return,
-        "eval/length": result.mean_length,
-    }
-
-
-def _measure_teacher(run: Run, bar: Progress, stop: threading.Event) -> None:
-    """How good the teacher is at acting, where lambda depends on it and nobody said."""
-    config = run.config
-    if run.teacher is None or config.kl_schedule != "caught-up" or run.teacher_return is not None:
-        return
-    policy = Advised(run.teacher, config.seed, stop)
-    result = evaluate(policy, config.env, _teacher_episodes(config), PERIODIC_SEED)
-    if policy.failed > 0.1 * policy.asked:
-        bar.say(
-            f"{policy.failed} of the {policy.asked} states in which the teacher was measured have "
-            f"no label ({policy.why}), so the teacher's return is unknown: "
-            "lambda stays constant"
-        )
-        run.teacher_return = float("inf")
-    else:
-        run.teacher_return = result.mean_return
-
-
-def _teacher_episodes(config: TrainConfig) -> int:
-    return min(TEACHER_EPISODES, config.eval_episodes)
-
-
-def _finish(run: Run, stop: threading.Event) -> TrainResult:
-    config = run.config
-    policy = greedy(run.policy, run.encoder)
-    seed = FINAL_SEED + config.seed
-    evaluation = evaluate(policy, config.env, config.final_episodes, seed, stop)
-    Student(config.env, run.policy, run.encoder).save(config.run_dir)
-    used = None
-    if run.labels is not None:
-        used = {"fingerprint": run.labels.fingerprint(), "prompts": sorted(run.labels.prompts)}
-    result = TrainResult(config.run_dir, run.frames, evaluation, run.counts, run.seconds, used)
-    text = json.dumps(result.as_json(), indent=2)
-    write_atomically(config.run_dir / "result.json", text)
-    return result

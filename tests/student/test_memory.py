@@ -16,6 +16,7 @@ from lvlm2p.envs import VectorEnv
 from lvlm2p.student import TrainConfig, TrainResult, load_student, train
 from lvlm2p.student.learn.collect import collect
 from lvlm2p.student.learn.labels import LabelBuffer
+from lvlm2p.student.learn.learner import Learner, alone
 from lvlm2p.student.learn.rollout import Position, Rollout
 from lvlm2p.student.learn.sequences import SequenceBuffer
 from lvlm2p.student.models.encoder import Encoder
@@ -105,16 +106,19 @@ def rollouts(policy: Policy, number: int, labels: LabelBuffer | None = None) -> 
     encoder = Encoder(env.space)
     position = Position(env.reset(), policy.initial_state(4), torch.ones(4, dtype=torch.bool))
     found: list[Rollout] = []
+    nothing: Any = None
+    learner = Learner(policy, nothing, nothing)
     generator = torch.Generator().manual_seed(0)
     for _ in range(number):
-        rollout = collect(
-            *(env, position, policy, encoder, labels),
+        work = collect(
+            *(env, position, learner, encoder, labels),
             steps=10,
             gamma=0.9,
             gae_lambda=0.5,
             generator=generator,
             stop=threading.Event(),
         )
+        rollout = alone(work)
         assert rollout is not None
         position = rollout.end
         found.append(rollout)

@@ -20,7 +20,7 @@ import pytest
 from lvlm2p.envs import View
 from lvlm2p.student import TrainConfig, train
 from lvlm2p.student.training.checkpoint import checksum
-from lvlm2p.student.training.evaluation import evaluate
+from lvlm2p.student.training.evaluation import evaluation_of
 from lvlm2p.student.training.visited import Visited
 from lvlm2p.teachers import Counts, Label, Teacher, load_teacher
 from lvlm2p.teachers.errors import CheckpointError, RunError
@@ -189,12 +189,12 @@ def test_ctrl_c_during_the_evaluation_at_the_end(
 ) -> None:
     folder = tmp_path / "run"
 
-    def interrupted(policy: Any, env: str, episodes: int, seed: int, *more: Any) -> Any:
+    def interrupted(act: Any, env: str, episodes: int, seed: int, *more: Any) -> Any:
         if episodes == 1_000_000:
             os.kill(os.getpid(), signal.SIGINT)
-        return evaluate(policy, env, episodes, seed, *more)
+        return evaluation_of(act, env, episodes, seed, *more)
 
-    monkeypatch.setattr("lvlm2p.student.training.train.evaluate", interrupted)
+    monkeypatch.setattr("lvlm2p.student.training.loop.evaluation_of", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(config(folder, final_episodes=1_000_000), load_teacher("expert"))
     said = " ".join(capsys.readouterr().err.split())

@@ -23,6 +23,7 @@ from lvlm2p.student.config import TrainConfig
 from lvlm2p.student.learn import a2c, ppo
 from lvlm2p.student.learn.collect import collect
 from lvlm2p.student.learn.labels import UNASKED, LabelBuffer
+from lvlm2p.student.learn.learner import Learner, alone
 from lvlm2p.student.learn.optimise import make_optimizer
 from lvlm2p.student.learn.rollout import Position, Rollout
 from lvlm2p.student.models.inputs import Inputs
@@ -70,7 +71,7 @@ class TablePolicy(nn.Module):
         return torch.empty(n, 2, 0)
 
     def acting(self) -> Callable[[Inputs, Tensor, Tensor], tuple[Tensor, Tensor]]:
-        return lambda inputs, state, start: (self.logits(inputs, state, start), state)
+        return lambda inputs, state, start: (self.logits(inputs, state, start).detach(), state)
 
     def logits(self, inputs: Inputs, state: Tensor, episode_start: Tensor) -> Tensor:
         return self.actor[inputs.observation[..., 0].long()]
@@ -101,7 +102,8 @@ def improve(
     optimizer = make_optimizer(network, settings) if own_optimizer else plain
     generator = torch.Generator().manual_seed(seed)
     update = {"ppo": ppo.update, "a2c": a2c.update}[settings.algo]
-    return update(network, optimizer, rollout, book, weight, settings, generator)
+    learner = Learner(network, optimizer, settings)
+    return alone(update(learner, rollout, book, weight, generator))
 
 
 # ---------------------------------------------------------------- what was met
@@ -299,14 +301,16 @@ def gather(
     world: Any = env
     network: Any = policy
     encoder: Any = Numbers()
-    return collect(
+    nothing: Any = None
+    learner = Learner(network, nothing, nothing)
+    work = collect(
         world,
         Position(
             env.observe(),
             policy.initial_state(len(env.states)),
             torch.ones(len(env.states), dtype=torch.bool),
         ),
-        network,
+        learner,
         encoder,
         book,
         steps=steps,
@@ -315,6 +319,7 @@ def gather(
         generator=torch.Generator().manual_seed(seed),
         stop=stop or threading.Event(),
     )
+    return alone(work)
 
 
 def states_of(rollout: Rollout) -> list[int]:

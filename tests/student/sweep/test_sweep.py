@@ -16,7 +16,7 @@ import pytest
 from lvlm2p.student import SweepConfig, TrainConfig, sweep
 from lvlm2p.student.sweep import run as module
 from lvlm2p.student.sweep.outcome import Assignment, RunOutcome, finished
-from lvlm2p.student.sweep.run import announce_all
+from lvlm2p.student.training.forecast import announce_all
 from lvlm2p.teachers.budget import Spent
 from lvlm2p.teachers.errors import ConfigError, RunError, TeacherNotReadyError
 from lvlm2p.teachers.options import TeacherOptions

@@ -78,15 +78,14 @@ async def collect(
     gets the views, if there is one.
     """
     observation, state, episode_start = start
-    record, act, device = _Record(), learner.acting(), state.device
+    record, act, device = _Record(), learner.acting(encoder), state.device
     # argmax(logits + Gumbel noise) is a sample from softmax(logits)
     size = (steps, len(state), learner.policy.actions)
     noise = -torch.rand(size, generator=generator).log().neg_().log_().to(device)
     for t in range(steps):
         if stop.is_set():
             return None
-        inputs = encoder(observation)
-        logits, state = await act(inputs, state, episode_start)
+        inputs, logits, state = await act(observation, state, episode_start)
         action = (logits + noise[t]).argmax(1)
         views = env.views() if labels is not None or seen is not None else []
         if seen is not None:

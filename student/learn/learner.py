@@ -18,17 +18,22 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from lvlm2p.envs import Observation
     from lvlm2p.student.config import TrainConfig
     from lvlm2p.student.learn.replay import Replayed
     from lvlm2p.student.learn.rollout import Minibatch
+    from lvlm2p.student.models.encoder import Encoder
     from lvlm2p.student.models.inputs import Inputs
-    from lvlm2p.student.models.policy import Policy
+    from lvlm2p.student.models.policy import Actor, Policy
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-Acting = Callable[["Inputs", "Tensor", "Tensor"], Coroutine[Any, Any, tuple["Tensor", "Tensor"]]]
-"""One step of :class:`~lvlm2p.student.models.policy.Actor`, to be awaited."""
+Acting = Callable[
+    ["Observation", "Tensor", "Tensor"], Coroutine[Any, Any, tuple["Inputs", "Tensor", "Tensor"]]
+]
+"""One step, to be awaited: from observations, the policy's state and where episodes begin to what
+the policy is shown, logits and the new state."""
 
 Report = dict[str, "Tensor"]
 """Scalars by name, for people to read."""
@@ -49,9 +54,9 @@ class Learner:
     ) -> None:
         self.policy, self.optimizer, self.config = policy, optimizer, config
 
-    def acting(self) -> Acting:
+    def acting(self, encoder: Encoder) -> Acting:
         """The actor with the parameters of this moment, for stepping environments."""
-        return at_once(self.policy.acting())
+        return at_once(seeing(encoder, self.policy.acting()))
 
     async def improve(
         self, batch: Minibatch | Replayed, loss: Loss, weight: float | None, *, critic: bool = True
@@ -79,6 +84,20 @@ class Learner:
 
     async def pause(self) -> None:
         """Before a wait for a teacher: let other runs go on until they have to wait, too."""
+
+
+def seeing(
+    encoder: Encoder, actor: Actor
+) -> Callable[[Observation, Tensor, Tensor], tuple[Inputs, Tensor, Tensor]]:
+    """One step of ``actor``, from what environments show."""
+
+    def act(
+        observation: Observation, state: Tensor, episode_start: Tensor
+    ) -> tuple[Inputs, Tensor, Tensor]:
+        inputs = encoder(observation)
+        return inputs, *actor(inputs, state, episode_start)
+
+    return act
 
 
 def at_once(function: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:

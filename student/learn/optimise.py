@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from lvlm2p.student.models.policy import Policy
 
 
-def make_optimizer(policy: Policy, config: TrainConfig) -> torch.optim.Optimizer:
+def make_optimizer(policies: Sequence[Policy], config: TrainConfig) -> torch.optim.Optimizer:
     """Adam for PPO, RMSprop for A2C, as in the papers."""
-    parameters = [p for p in policy.parameters() if p.requires_grad]
+    parameters = [p for policy in policies for p in policy.parameters() if p.requires_grad]
     if config.algo == "ppo":
         return torch.optim.Adam(parameters, config.lr, eps=config.opt_eps, fused=True)
     return torch.optim.RMSprop(parameters, config.lr, alpha=0.99, eps=config.opt_eps, foreach=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -79,15 +80,39 @@ class Encoder:
         Raises:
             UserError: the observations are not of the space.
         """
+        self.check(observation)
+        array = torch.from_numpy(self._arrays(observation))
+        return self.with_missions(array.to(self.device), observation)
+
+    def check(self, observation: Observation) -> None:
+        """Whether it is of the space.
+
+        Raises:
+            UserError: it is not.
+        """
         values = observation.values
         if values.shape[1:] != self.space.shape or values.dtype != self.space.dtype:
             raise UserError(
                 f"observations {values.shape[1:]} of {values.dtype} were given to a student of "
                 f"{self.space.kind} {self.space.shape} of {self.space.dtype}"
             )
+
+    def with_missions(self, seen: Tensor, observation: Observation) -> Inputs:
+        """Inputs of what is ``seen``, (N, *shape), and the missions of the observation."""
         mission = torch.tensor(self.missions.rows(self._missions(observation)))
-        array = torch.from_numpy(self._arrays(observation))
-        return Inputs(array.to(self.device), mission.to(self.device), self.tokens())
+        return Inputs(seen, mission.to(self.device), self.tokens())
+
+    def seen_by_all(self, observations: Sequence[Observation]) -> Tensor:
+        """What is seen in several observations of as many environments, (S, N, *shape)."""
+        for observation in observations:
+            self.check(observation)
+        whole = replace(
+            observations[0],
+            values=np.concatenate([each.values for each in observations]),
+            carrying=np.concatenate([each.carrying for each in observations]),
+        )
+        array = torch.from_numpy(self._arrays(whole)).to(self.device)
+        return array.view(len(observations), -1, *self.shape)
 
     def tokens(self) -> Tensor:
         """Token ids of all missions met so far, (missions, words)."""

@@ -124,7 +124,8 @@ class StackedPolicies:
         first = "from_cells" if self._grid else "from_vector"
         x = _linear(x, p[f"{name}{first}.weight"], p[f"{name}{first}.bias"])
         if self._grid:
-            similarity = reading.query.flatten().gather(0, index.flatten()).view(index.shape)
+            similarity = reading.query.flatten().index_select(0, index.flatten())
+            similarity = similarity.view(index.shape)
             x = x + _linear(similarity, p[name + "from_similarity.weight"])
         x = torch.relu(x + _rows(reading.bias, inputs.mission))
         return torch.relu(_linear(x, p[f"{tower}.layer.weight"], p[f"{tower}.layer.bias"]))
@@ -140,17 +141,20 @@ def can_be_stacked(policy: Policy) -> bool:
 
 
 def stacked_inputs(inputs: Sequence[Inputs]) -> Inputs:
-    """Inputs of as many frames each, (S, B, ...), with as many missions of as many words."""
-    missions = max(len(each.tokens) for each in inputs)
-    words = max(each.tokens.shape[1] for each in inputs)
-    tokens = [
-        pad(each.tokens, (0, words - each.tokens.shape[1], 0, missions - len(each.tokens)))
-        for each in inputs
-    ]
+    """Inputs of as many frames each, (S, B, ...)."""
     return Inputs(
         torch.stack([each.observation for each in inputs]).flatten(1, -2),
         torch.stack([each.mission for each in inputs]).flatten(1),
-        torch.stack(tokens),
+        stacked_tokens([each.tokens for each in inputs]),
+    )
+
+
+def stacked_tokens(tokens: Sequence[Tensor]) -> Tensor:
+    """(S, M, words), with as many missions of as many words: what is added is no word."""
+    missions = max(len(each) for each in tokens)
+    words = max(each.shape[1] for each in tokens)
+    return torch.stack(
+        [pad(each, (0, words - each.shape[1], 0, missions - len(each))) for each in tokens]
     )
 
 

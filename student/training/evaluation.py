@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from lvlm2p.student.learn.learner import alone, at_once
+from lvlm2p.student.learn.learner import alone, at_once, seeing
 from lvlm2p.teachers import Label, Teacher
 from lvlm2p.teachers.progress import say
 
@@ -131,17 +131,17 @@ async def evaluation_of(
 
 def greedy(policy: Policy, encoder: Encoder) -> Act:
     """The student alone, always taking its most probable action."""
-    act = _greedy(policy, at_once(policy.acting()), encoder)
+    see = seeing(encoder.without_missions(), policy.acting())
+    act = _greedy(policy, at_once(see))
     return lambda observation, env, active: alone(act(observation, env, active))
 
 
 def greedy_learner(learner: Learner, encoder: Encoder) -> AwaitedAct:
     """The same of a student that is learning."""
-    return _greedy(learner.policy, learner.acting(), encoder)
+    return _greedy(learner.policy, learner.acting(encoder.without_missions()))
 
 
-def _greedy(policy: Policy, step: Acting, encoder: Encoder) -> AwaitedAct:
-    encoder = encoder.without_missions()
+def _greedy(policy: Policy, step: Acting) -> AwaitedAct:
     state: torch.Tensor | None = None
 
     async def act(
@@ -149,8 +149,8 @@ def _greedy(policy: Policy, step: Acting, encoder: Encoder) -> AwaitedAct:
     ) -> NDArray[Any]:
         nonlocal state
         state = policy.initial_state(len(observation)) if state is None else state
-        episode_start = torch.from_numpy(env.episode_start).to(encoder.device)
-        logits, state = await step(encoder(observation), state, episode_start)
+        episode_start = torch.from_numpy(env.episode_start).to(state.device)
+        _, logits, state = await step(observation, state, episode_start)
         result: NDArray[Any] = logits.argmax(1).cpu().numpy()
         return result
 

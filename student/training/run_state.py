@@ -67,7 +67,7 @@ class Run:
                 config.hidden,
                 config.memory,
             ).to(self.device)
-        self.optimizer = make_optimizer(self.policy, config)
+        self.optimizer = make_optimizer([self.policy], config)
         self.learner = Learner(self.policy, self.optimizer, config)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.labels: LabelBuffer | None = None

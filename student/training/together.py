@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lvlm2p.envs.registry import told
-from lvlm2p.student.learn.in_step import Stack, in_step
+from lvlm2p.student.learn.in_step import in_step
+from lvlm2p.student.learn.stack import Stack
 from lvlm2p.student.training.evaluation import Stopped
 from lvlm2p.student.training.forecast import announce_all, goes_on
 from lvlm2p.student.training.loop import carried_out

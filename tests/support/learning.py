@@ -99,7 +99,7 @@ def improve(
     """One update by plain gradient descent, or by the algorithm's own optimiser; its report."""
     network: Any = policy
     plain = torch.optim.SGD(policy.parameters(), settings.lr)
-    optimizer = make_optimizer(network, settings) if own_optimizer else plain
+    optimizer = make_optimizer([network], settings) if own_optimizer else plain
     generator = torch.Generator().manual_seed(seed)
     update = {"ppo": ppo.update, "a2c": a2c.update}[settings.algo]
     learner = Learner(network, optimizer, settings)

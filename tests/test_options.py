@@ -10,7 +10,7 @@ import pytest
 from lvlm2p.aliases import ALIASES, in_own_words
 from lvlm2p.envs.errors import Lvlm2pError
 from lvlm2p.flags import parse
-from lvlm2p.student import TrainConfig
+from lvlm2p.student import TrainCommand, TrainConfig
 from lvlm2p.teachers import load_teacher
 from lvlm2p.teachers.evaluation import EvaluateConfig
 from lvlm2p.teachers.labelling.config import LabelConfig
@@ -45,12 +45,12 @@ def test_the_options_of_train_are_grouped_and_the_common_ones_are_first() -> Non
         *("student options", "distillation options", "run options"),
     ]
     assert groups.pop("options") == ["help"]
-    assert groups["task options"] == ["env", "env-arg", "max-episode-steps", "frames", "seed"]
+    assert groups["task options"] == ["env", "env-arg", "max-episode-steps", "frames", "seed", "seeds"]
     assert groups["teacher options"][0] == "teacher" and groups["run options"][0] == "run-dir"
     assert "config" in groups["run options"] and "json" in groups["run options"]
 
 
-@pytest.mark.parametrize("model", [TrainConfig, EvaluateConfig, LabelConfig])
+@pytest.mark.parametrize("model", [TrainConfig, TrainCommand, EvaluateConfig, LabelConfig])
 def test_every_option_is_in_one_group(model: type[TrainConfig]) -> None:
     listed = [name for names in model.help_groups.values() for name in names]
     assert sorted(listed) == sorted({*model.model_fields, "config", "json"})

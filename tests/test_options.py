@@ -45,7 +45,14 @@ def test_the_options_of_train_are_grouped_and_the_common_ones_are_first() -> Non
         *("student options", "distillation options", "run options"),
     ]
     assert groups.pop("options") == ["help"]
-    assert groups["task options"] == ["env", "env-arg", "max-episode-steps", "frames", "seed", "seeds"]
+    assert groups["task options"] == [
+        "env",
+        "env-arg",
+        "max-episode-steps",
+        "frames",
+        "seed",
+        "seeds",
+    ]
     assert groups["teacher options"][0] == "teacher" and groups["run options"][0] == "run-dir"
     assert "config" in groups["run options"] and "json" in groups["run options"]
 

@@ -112,6 +112,7 @@ class Member(Learner):
         async def act(
             observation: Observation, state: Tensor, start: Tensor
         ) -> tuple[Inputs, Tensor, Tensor]:
+            encoder.check(observation)
             return await WishToAct(self._number, actor, encoder, observation, state, start)
 
         return act

@@ -103,9 +103,8 @@ class Encoder:
         return Inputs(seen, mission.to(self.device), self.tokens())
 
     def seen_by_all(self, observations: Sequence[Observation]) -> Tensor:
-        """What is seen in several observations of as many environments, (S, N, *shape)."""
-        for observation in observations:
-            self.check(observation)
+        """What is seen in several observations of as many environments, (S, N, *shape); each was
+        checked before."""
         whole = replace(
             observations[0],
             values=np.concatenate([each.values for each in observations]),

@@ -102,12 +102,14 @@ def _trained(command: TrainCommand, folder: Path, approve: Approve | None) -> Se
             else None
             for config in configs
         ]
-        for config, teacher in zip(configs, teachers, strict=True):
+        pairs = list(zip(configs, teachers, strict=True))
+        # what is there already first: if it can't be used, no folder of another seed is made
+        for config, teacher in sorted(pairs, key=lambda pair: not pair[0].run_dir.exists()):
             check_usable(config, teacher)
             opened.enter_context(open_run_dir(config, teacher))
         stop = opened.enter_context(at_work())
         runs = []
-        for config, teacher in zip(configs, teachers, strict=True):
+        for config, teacher in pairs:
             with disk_explained(config):
                 runs.append(Run(config, teacher))
         stack = Stack([run.learner for run in runs])

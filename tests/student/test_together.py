@@ -186,7 +186,8 @@ def test_what_is_written_is_a_run_for_each_seed(
     for seed in (0, 7, 9):
         assert json.loads((folder / f"seed-{seed}/result.json").read_text())["frames"] == 256
     capsys.readouterr()
-    assert main([*argv, "--frames", "256"]) == 2
+    assert main([*argv[:-2], "3", "0", "--frames", "256"]) == 2
+    assert not (folder / "seed-3").exists()
     assert "seed-0 exists: choose another --run-dir" in capsys.readouterr().err
 
 

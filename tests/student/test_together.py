@@ -126,7 +126,7 @@ def inputs_of(kind: str, missions: int) -> Inputs:
 @pytest.mark.parametrize("members", [[0, 1, 2], [2, 0]])
 @pytest.mark.parametrize("kind", ["grid", "vector"])
 def test_a_stack_has_the_values_and_gradients_of_its_policies(
-    kind: str, members: list[int]
+    precise: None, kind: str, members: list[int]
 ) -> None:
     policies = [Policy(kind, (9,), 5, 8) for _ in range(3)]
     shown = [inputs_of(kind, 1 + number) for number in range(3)]
@@ -176,7 +176,7 @@ def test_what_is_written_is_a_run_for_each_seed(
         str(folder / "seed-7"),
     ]
     assert said["failed"] == {}
-    assert {run.seed for run in read_runs([folder], ["eval/return"], None)[0]} == {0, 7}
+    assert {run.seed for run in read_runs([folder], ["losses/entropy"], None)[0]} == {0, 7}
     assert len(load_student(folder / "seed-7").policy.state_dict()) > 10
     # one of them goes on by itself, then all of them
     saved = str(folder / "seed-7/config.yaml")

@@ -132,6 +132,8 @@ def main() -> int:
                 for name in names
             }
             page += ["", table(algo, found)]
+            left = [name for name in CANDIDATES[algo] if name not in names]
+            page += ["", f"Not run: {'; '.join(left)}."] if left else []
     text = "\n".join([*page, ""])
     (Path(__file__).parents[1] / "docs" / "results" / "tuned_none.md").write_text(text)
     print(text)

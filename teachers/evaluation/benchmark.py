@@ -84,7 +84,8 @@ def thresholds_of(taught: Sequence[Taught], alone: tuple[float, float]) -> Thres
     """Strong is a teacher whose students all end at :data:`FINE` or better, useful one whose
     students all end above the best that learned alone; better teachers' students must, too. The
     threshold lies halfway between the worst such teacher and the next worse, and is never below
-    that of :data:`CAUTIOUS`.
+    that of :data:`CAUTIOUS`. A strong teacher is useful, even where those that learned alone ended
+    as well: its students get there sooner.
     """
     best_first = sorted(taught, key=lambda each: each.teacher, reverse=True)
 
@@ -98,10 +99,8 @@ def thresholds_of(taught: Sequence[Taught], alone: tuple[float, float]) -> Thres
                 break
         return least if all(good) else max(least, round(getattr(best_first[0], of), 3))
 
-    fine = FINE - 1e-9
-    strong, useful = CAUTIOUS.acting
-    strong_top1, useful_top1 = CAUTIOUS.top1
-    return Thresholds(
-        acting=(halfway(fine, "teacher", strong), halfway(alone[1], "teacher", useful)),
-        top1=(halfway(fine, "top1", strong_top1), halfway(alone[1], "top1", useful_top1)),
-    )
+    def both(of: str, least: tuple[float, float]) -> tuple[float, float]:
+        strong = halfway(FINE - 1e-9, of, least[0])
+        return strong, min(strong, halfway(alone[1], of, least[1]))
+
+    return Thresholds(acting=both("teacher", CAUTIOUS.acting), top1=both("top1", CAUTIOUS.top1))

@@ -22,7 +22,7 @@ from lvlm2p.teachers.evaluation.benchmark import (
 from lvlm2p.teachers.evaluation.results import Acting, Interval
 from lvlm2p.teachers.evaluation.verdict import ADVICE, advice, judge_teacher
 
-MEASURED = ["go-to-door", "lava-gap", "fetch"]
+MEASURED = ["go-to-door", "lava-gap", "fetch", "dynamic-obstacles"]
 
 
 def taught(teacher: float, *students: float, top1: float = 0.9) -> Taught:
@@ -63,6 +63,8 @@ def test_a_threshold_lies_between_what_was_enough_and_what_was_not() -> None:
     assert low == Thresholds(acting=(0.85, 0.55), top1=(0.95, 0.8))
     never = thresholds_of((taught(0.99, 0.2, top1=0.98), taught(0.9, 1.0)), (0.0, 0.25))
     assert never == Thresholds(acting=(0.99, 0.99), top1=(0.98, 0.98))
+    alone = thresholds_of((taught(0.9, 1.0), taught(0.6, 0.9)), (0.9, 1.0))
+    assert alone == Thresholds(acting=(0.85, 0.85), top1=(0.95, 0.9)), "alone it ends as well"
 
 
 def test_the_same_teacher_is_judged_by_its_own_task() -> None:
@@ -82,7 +84,7 @@ def test_each_task_in_the_file_has_the_thresholds_of_its_figures() -> None:
     for found in benchmarks().tasks:
         assert found.thresholds == thresholds_of(found.taught, found.alone), found.task
         assert benchmark(found.task) is found
-    assert benchmark("dynamic-obstacles") is None
+    assert benchmark("door-key") is None
 
 
 def test_the_benchmark_writes_what_is_quoted(

@@ -171,6 +171,8 @@ and of fetch, .98 of balls; "poor" in .58, .72, .76 and .71. A ratio is the fram
 
 {table(runs)}
 
+The same by frames, drawn by `python benchmarks/sample_efficiency.py --write`:
+
 ![Greedy return by frames](sample_efficiency.png)
 """
     )

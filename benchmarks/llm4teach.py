@@ -114,7 +114,16 @@ def table(rows: list[dict[str, Any]]) -> str:
                 f"({min(success):.3f}, {max(success):.3f}) "
                 f"| {when} ({len(reached)} of {len(mine)} seeds) |"
             )
-    return "\n".join([*lines, "", "![curves](llm4teach.png)", ""])
+    return "\n".join(
+        [
+            *lines,
+            "",
+            "Drawn by `python benchmarks/llm4teach.py`:",
+            "",
+            "![curves](llm4teach.png)",
+            "",
+        ]
+    )
 
 
 def draw(rows: list[dict[str, Any]], out: Path) -> None:

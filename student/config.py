@@ -239,7 +239,7 @@ class TrainConfig(TeacherOptions):
         options = options_for_recipes(cls.help_groups, cls.model_fields)
         if options.keys() <= given.keys():  # a saved config.yaml: its recipe may have gone
             return {}
-        recipe = given.get("recipe") or default_recipe(given.get("teacher"))
+        recipe = given.get("recipe") or default_recipe(str(given.get("env")), given.get("teacher"))
         values = {"recipe": recipe, **recipe_values(str(recipe), given, options)}
         return {key: value for key, value in values.items() if given.get(key) is None}
 

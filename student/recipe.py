@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent / "recipes"
 
-DEFAULT, DEFAULT_ALONE = "fast", "tuned-none"
-"""With a teacher, and without."""
+DEFAULT, ALONE_IN_GRIDS, ALONE = "fast", "tuned-none", "classic"
+"""With a teacher; without one in rooms of cells, and elsewhere."""
+
+ROOMS = ("MiniGrid-", "BabyAI-", "LVLM2P-")
+"""How the ids of rooms of cells begin."""
 
 SECTIONS = {"ppo": "algo", "a2c": "algo", "lstm": "memory"}
 """Sections of a recipe, and the option whose value makes one count; the later goes on top."""
@@ -36,13 +39,15 @@ def recipe_names() -> list[str]:
 def recipe_help() -> str:
     """What ``--help`` says of ``--recipe``."""
     names = ", ".join(recipe_names())
-    default = f"None: {DEFAULT}, or {DEFAULT_ALONE} with --teacher none"
-    return f"Named settings below all flags: {names}; or a YAML file. {default}."
+    default = f"None: {DEFAULT}; with --teacher none {ALONE_IN_GRIDS} in MiniGrid's rooms, else"
+    return f"Named settings below all flags: {names}; or a YAML file. {default} {ALONE}."
 
 
-def default_recipe(teacher: str | None) -> str:
+def default_recipe(env: str, teacher: str | None) -> str:
     """The recipe where none is named."""
-    return DEFAULT_ALONE if teacher == "none" else DEFAULT
+    if teacher != "none":
+        return DEFAULT
+    return ALONE_IN_GRIDS if env.rpartition(":")[2].startswith(ROOMS) else ALONE
 
 
 def recipe_values(

@@ -182,7 +182,7 @@ class GridFeatures(Features):
         index = cells.similarity_index
         similarity = reading.query.flatten().gather(0, index.flatten()).view(index.shape)
         x = self.from_cells(cells.embedded) + self.from_similarity(similarity)
-        return torch.relu(x + reading.bias.index_select(0, mission))
+        return self.activation(x + reading.bias.index_select(0, mission))
 
     def mission_similarity(self, missions: Tensor) -> Tensor:
         """How much each mission (M, MISSION_FEATURES) is about each kind of cell (M, kinds)."""

@@ -64,4 +64,4 @@ class ImageFeatures(Features):
         places = self.pool(self.convolutions(image)).flatten(2)  # (B, channels, places)
         mission_similarity = reading.query[mission].unsqueeze(1) @ places
         x = self.from_image(torch.cat([places, mission_similarity], 1).flatten(1))
-        return torch.relu(x + reading.bias.index_select(0, mission))
+        return self.activation(x + reading.bias.index_select(0, mission))

@@ -49,6 +49,11 @@ class MissionEmbedding(nn.Module):
 class Features(nn.Module):
     """The first layers of an actor or a critic: subclasses are made from (shape, hidden)."""
 
+    @staticmethod
+    def activation(x: Tensor) -> Tensor:
+        """Of these layers and of the hidden layer that follows."""
+        return torch.relu(x)
+
     def read(self, tokens: Tensor) -> MissionReading:
         """What this tower makes of missions, from their token ids (M, words)."""
         raise NotImplementedError

@@ -46,7 +46,7 @@ class Tower(nn.Module):
         if self.memory is not None:
             x = self.memory(x.unflatten(0, inputs.mission.shape), state, episode_start)
             x = x.flatten(0, 1)
-        return torch.relu(self.layer(x))
+        return self.features.activation(self.layer(x))
 
     def step(
         self,
@@ -60,7 +60,7 @@ class Tower(nn.Module):
         x = self.features(seen, mission, reading)
         if self.memory is not None:
             x, state = self.memory.step(x, state, episode_start)
-        return torch.relu(self.layer(x)), state
+        return self.features.activation(self.layer(x)), state
 
 
 class Policy(nn.Module):

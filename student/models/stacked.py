@@ -48,6 +48,7 @@ class StackedPolicies:
         if not can_be_stacked(first):
             raise ValueError(f"no layers for stacks of {type(first.actor.features).__name__}")
         self._grid = isinstance(first.actor.features, GridFeatures)
+        self._activation = first.actor.features.activation
         self._fixed = dict(first.actor.features.named_buffers())
         self.parameters: dict[str, Tensor] = {}
         self.learned = [name for name, p in first.named_parameters() if p.requires_grad]
@@ -127,8 +128,9 @@ class StackedPolicies:
             similarity = reading.query.flatten().index_select(0, index.flatten())
             similarity = similarity.view(index.shape)
             x = x + _linear(similarity, p[name + "from_similarity.weight"])
-        x = torch.relu(x + _rows(reading.bias, inputs.mission))
-        return torch.relu(_linear(x, p[f"{tower}.layer.weight"], p[f"{tower}.layer.bias"]))
+        x = self._activation(x + _rows(reading.bias, inputs.mission))
+        x = _linear(x, p[f"{tower}.layer.weight"], p[f"{tower}.layer.bias"])
+        return self._activation(x)
 
     def _head(self, p: Parameters, head: str, x: Tensor) -> Tensor:
         return _linear(x, p[f"{head}.weight"], p[f"{head}.bias"])

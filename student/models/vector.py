@@ -35,6 +35,11 @@ class VectorFeatures(Features):
         self.from_vector = orthogonal_linear(size, hidden)
         self.from_mission = orthogonal_linear(MISSION_FEATURES, hidden, bias=False)
 
+    @staticmethod
+    def activation(x: Tensor) -> Tensor:
+        """tanh, as Stable-Baselines3 and CleanRL have it for such observations."""
+        return torch.tanh(x)
+
     def read(self, tokens: Tensor) -> MissionReading:
         """What this tower makes of missions, from their token ids (M, words)."""
         missions = self.mission(tokens)
@@ -42,4 +47,4 @@ class VectorFeatures(Features):
 
     def forward(self, x: Tensor, mission: Tensor, reading: MissionReading) -> Tensor:
         """Vectors (B, size) and the rows (B,) of their missions in the reading: (B, hidden)."""
-        return torch.relu(self.from_vector(x) + reading.bias.index_select(0, mission))
+        return self.activation(self.from_vector(x) + reading.bias.index_select(0, mission))

@@ -31,8 +31,8 @@ def written(folder: Path, text: str) -> str:
 
 
 def test_there_are_recipes_for_what_the_documentation_compares() -> None:
-    expected = {"fast", "frugal", "llm4teach", "original-code", "paper", "tuned-none"}
-    assert set(recipe_names()) == expected
+    ours = {"fast", "frugal", "tuned-none", "classic"}
+    assert set(recipe_names()) == ours | {"llm4teach", "original-code", "paper"}
 
 
 @pytest.mark.parametrize("algo", ["ppo", "a2c"])
@@ -53,6 +53,12 @@ def test_the_default_recipe_is_the_first() -> None:
     alone = train("--teacher", "none")
     assert alone == train("--recipe", "tuned-none") and alone.recipe == "tuned-none"
     assert train("--teacher", "none", "--recipe", "fast").recipe == "fast"
+    alone = {"teacher": "none"}
+    for env in ("BabyAI-GoToRedBall-v0", "minigrid:MiniGrid-Empty-5x5-v0", "LVLM2P-LavaDoorKey-v0"):
+        assert TrainConfig.model_validate({"env": env, **alone}).recipe == "tuned-none", env
+    classic = TrainConfig.model_validate({"env": "CartPole-v1", **alone})
+    assert (classic.recipe, classic.lr, classic.n_envs) == ("classic", 3e-4, 8)
+    assert TrainConfig.model_validate({"env": "CartPole-v1"}).recipe == "fast"
     assert train("--recipe", "tuned-none", "--teacher", "expert").teacher == "expert"
 
 

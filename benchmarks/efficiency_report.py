@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from statistics import median
@@ -15,76 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from lvlm2p.student.comparison.runs import read_run
-from lvlm2p.student.comparison.statistics import frames_to, iqm
+from benchmarks.efficiency_record import (
+    BASELINE,
+    GREEDY,
+    THRESHOLDS,
+    TRAINING,
+    Measured,
+    write_record,
+)
+from lvlm2p.student.comparison.statistics import iqm
 from lvlm2p.student.window import RECENT
 from lvlm2p.teachers.statistics import bootstrap
-
-THRESHOLDS = (0.5, 0.8, 0.9)
-GREEDY, TRAINING = "eval/return", "charts/episodic_return"
-BASELINE = "tuned-none"
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One run."""
-
-    about: Mapping[str, Any]
-    """Task, algorithm, row, quality of the teacher, seed, command, CPU-seconds."""
-    greedy: Mapping[int, float]
-    """Mean return of the greedy student alone, after so many frames."""
-    reached: Mapping[tuple[str, float], int | None]
-    """Frames to a threshold of one of the two returns; None: not reached."""
-    frames: int
-    success: float
-    """Of the greedy student in fresh episodes, at the end."""
-    questions: int
-    """Distinct questions put to the teacher (answered by it or, from an earlier run, the store)."""
-    labels: int
-
-    @property
-    def group(self) -> tuple[str, str, str, str]:
-        a = self.about
-        return a["task"], a["algo"], a["row"], a["quality"]
-
-    @property
-    def area(self) -> float:
-        """Under the greedy curve, as a mean return over the frames."""
-        frames, values = [0, *self.greedy], [0.0, *self.greedy.values()]
-        return float(np.trapezoid(values, frames)) / frames[-1]
-
-
-def measured(out: Path) -> list[Measured]:
-    """All finished runs in ``out``, ordered by group."""
-    found = []
-    for path in sorted(out.glob("*/bench.json")):
-        about, folder = json.loads(path.read_text()), path.parent
-        run = read_run(folder, [GREEDY, TRAINING])
-        result = json.loads((folder / "result.json").read_text())
-        since = {GREEDY: 0.0, TRAINING: run.window.since}
-        reached = {
-            (metric, threshold): frames_to(run.curves[metric], threshold, since[metric])
-            for metric in (GREEDY, TRAINING)
-            for threshold in THRESHOLDS
-        }
-        labels = result["labels"]
-        given = labels["asked"] + labels["cached"]
-        found.append(
-            Measured(
-                about,
-                run.curves[GREEDY],
-                reached,
-                result["frames"],
-                result["evaluation"]["success"],
-                given - labels["saved"],
-                given,
-            )
-        )
-    return sorted(found, key=lambda m: (m.group[:2], _order(m.about["row"]), m.group[3]))
-
-
-def _order(row: str) -> tuple[bool, str]:
-    return row != BASELINE, row
 
 
 def _middle(values: Sequence[float]) -> str:
@@ -149,16 +86,13 @@ def _ratio(members: Sequence[Measured], alone: Sequence[Measured]) -> str:
 def write(runs: Sequence[Measured], folder: Path) -> None:
     """sample_efficiency.md, .csv and .png."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "sample_efficiency.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(_line(runs[0])), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(_line(run) for run in runs)
+    write_record(runs, folder / RECORD)
+    versions = "; ".join(sorted({run.about["versions"] for run in runs}))
     (folder / "sample_efficiency.md").write_text(
         f"""# Sample efficiency
 
-Measured on {datetime.now(UTC).date()} with {_versions(runs[0])}, by
-`python benchmarks/sample_efficiency.py --write`; every run's own command line is in
-[sample_efficiency.csv](sample_efficiency.csv).
+Measured with {versions}, by `python benchmarks/sample_efficiency.py --write`; every run's date and
+command line are in [{RECORD}]({RECORD}).
 
 Frames are environment steps, all environments together, counted to the first evaluation (greedy,
 the student alone, 20 fixed episodes) or the first mean over the last {RECENT} training episodes
@@ -179,12 +113,22 @@ The same by frames, drawn by `python benchmarks/sample_efficiency.py --write`:
     _draw(runs, folder / "sample_efficiency.png")
 
 
+RECORD = "sample_efficiency.csv"
 NAMES = {
     "lava": "LavaGapS6",
     "door": "GoToDoor-6x6",
     "fetch": "Fetch-6x6-N2",
     "balls": "Dynamic-Obstacles-6x6",
     "lava5": "LavaGapS5",
+    "lava7": "LavaGapS7",
+    "door8": "GoToDoor-8x8",
+    "fetch8": "Fetch-8x8-N3",
+    "balls8": "Dynamic-Obstacles-8x8",
+    "doorkey": "DoorKey-8x8",
+    "unlock": "UnlockPickup",
+    "corridor": "KeyCorridorS3R3",
+    "rooms": "MultiRoom-N4-S5",
+    "maze": "ObstructedMaze-1Dlh",
 }
 LABELS = {("fast", "good"): "taught (fast)", (BASELINE, ""): "no teacher, tuned"}
 BEGIN, END = "<!-- sample efficiency: by benchmarks/sample_efficiency.py -->\n", "<!-- end -->"
@@ -218,27 +162,11 @@ def write_summary(runs: Sequence[Measured], readme: Path, picture: Path) -> None
     _draw([r for r in runs if r.about["algo"] == "ppo" and r.group[2:] in shown], picture)
 
 
-def _line(run: Measured) -> dict[str, Any]:
-    reached = {
-        f"{'greedy' if metric == GREEDY else 'training'}_{threshold}": frames
-        for (metric, threshold), frames in run.reached.items()
-    }
-    numbers = {"frames": run.frames, "success": run.success, "area": round(run.area, 4)}
-    asked = {"questions": run.questions, "labels": run.labels}
-    about = {key: value for key, value in run.about.items() if key != "command"}
-    return {**about, **numbers, **asked, **reached, "command": run.about["command"]}
-
-
-def _versions(run: Measured) -> str:
-    folder = run.about["command"].split("--run-dir ")[1].split()[0]
-    packages = json.loads((Path(folder) / "versions.json").read_text())["packages"]
-    return ", ".join(f"{name} {packages[name]}" for name in ("lvlm2p", "torch", "minigrid"))
-
-
 def _draw(runs: Sequence[Measured], path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    runs = [run for run in runs if run.greedy]
     panels = list(dict.fromkeys(run.group[:2] for run in runs))
     rows = list(dict.fromkeys(run.group[2:] for run in runs))
     columns = 2 if len(panels) > 3 else len(panels)

@@ -4,7 +4,8 @@
 
 Every candidate trains on two tasks with the development seeds 11 to 13; candidates are ordered by
 the frames to a mean training return of .8 (never: twice the run's frames), geometric mean over
-tasks and seeds. Writes docs/results/tuned_none.md; a run that is done is not repeated.
+tasks and seeds. Writes docs/results/tuned_none.md, where the part of an algorithm that was not
+asked for stays; a run that is done is not repeated.
 """
 
 from __future__ import annotations
@@ -109,13 +110,17 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--out", type=Path, default=Path("runs/tune-none"))
     options = parser.parse_args()
+    path = Path(__file__).parents[1] / "docs" / "results" / "tuned_none.md"
+    parts = {
+        part[:3].lower(): f"## {part}".rstrip() for part in path.read_text().split("\n## ")[1:]
+    }
     page = [
         "# Settings without a teacher",
         "",
-        f"`python benchmarks/tune_none.py`, {datetime.now(UTC).date()}: frames to a mean training "
-        f"return of .8, development seeds {', '.join(map(str, SEEDS))}; the geometric mean counts "
-        "twice the run's frames where that was never reached. The first of each table is the "
-        "recipe `tuned-none`.",
+        f"`python benchmarks/tune_none.py`, last on {datetime.now(UTC).date()}: frames to a mean "
+        f"training return of .8, development seeds {', '.join(map(str, SEEDS))}; the geometric "
+        "mean counts twice the run's frames where that was never reached. The first of each table "
+        "is the recipe `tuned-none`.",
     ]
     with ThreadPoolExecutor(options.workers) as pool:
         for algo in options.algos:
@@ -131,11 +136,11 @@ def main() -> int:
                 name: {task: [job.result() for job in jobs[name, task]] for task in TASKS}
                 for name in names
             }
-            page += ["", table(algo, found)]
+            parts[algo] = table(algo, found)
             left = [name for name in CANDIDATES[algo] if name not in names]
-            page += ["", f"Not run: {'; '.join(left)}."] if left else []
-    text = "\n".join([*page, ""])
-    (Path(__file__).parents[1] / "docs" / "results" / "tuned_none.md").write_text(text)
+            parts[algo] += f"\n\nNot run: {'; '.join(left)}." if left else ""
+    text = "\n\n".join(["\n".join(page), *(parts[algo] for algo in CANDIDATES if algo in parts)])
+    path.write_text(text + "\n")
     print(text)
     return 0
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from benchmarks import profile_ppo, throughput
+from benchmarks import efficiency_report, profile_ppo, throughput
+from benchmarks.efficiency_record import ABOUT, Measured, measured, write_record
 from benchmarks.peers import one_file, stable_baselines, task
 from examples import cleanrl_ppo
 
@@ -76,3 +78,27 @@ def test_a_profile_charges_each_part_its_own_time(monkeypatch: pytest.MonkeyPatc
 
     assert clock.watching("outer", outer)() == [0, 1, 2]
     assert clock.seconds == {"rest of training": 0, "outer": 2.5, "inner": 5, "items": 30}
+
+
+def run(row: str, seed: int, reached: int | None) -> Measured:
+    about = dict.fromkeys(ABOUT, "") | {"task": "lava", "algo": "ppo", "row": row, "seed": seed}
+    about |= {"quality": "" if row == "tuned-none" else "good", "cpu_seconds": 2.5}
+    metrics = ("eval/return", "charts/episodic_return")
+    frames = {(metric, level): reached for metric in metrics for level in (0.5, 0.8, 0.9)}
+    return Measured(about, {64: 0.25, 128: 0.875}, frames, 2048, 0.98, 0.5, 17, 20)
+
+
+def test_what_was_measured_elsewhere_stays_in_the_record(tmp_path: Path) -> None:
+    runs = [run("tuned-none", 100, None), run("tuned-none", 101, 900), run("fast", 100, 100)]
+    write_record(runs, tmp_path / "record.csv")
+    assert measured(tmp_path / "no-runs-here", tmp_path / "record.csv") == runs
+    assert measured(tmp_path, tmp_path / "no-record.csv") == []
+
+
+def test_a_ratio_is_of_medians_and_never_is_more_than_any_frames() -> None:
+    alone = [run("tuned-none", seed, frames) for seed, frames in enumerate([None, 900, 500])]
+    taught = [run("fast", seed, frames) for seed, frames in enumerate([100, 120, 80])]
+    lines = efficiency_report.table([*alone, *taught]).splitlines()
+    assert "| 900 (1 of 3 never) |" in lines[2] and "| 9.0 |" in lines[3]
+    never = [run("tuned-none", seed, None) for seed in range(3)]
+    assert "| > 20 |" in efficiency_report.table([*never, *taught]).splitlines()[3]

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PURPOSE = "collect as much reward as you can"
-"""The mission where an environment gives none."""
+"""What a teacher is told to do, where an environment gives no mission. A student is told nothing:
+the same sentence in every state would only drown what it sees."""
 
 MOST_PIXELS = 2**22
 """Of a picture; a larger one would fill the label store."""
@@ -42,7 +43,7 @@ class SnapshotObserver(SpaceObserver):
         self._drawn = task.draw is not None
         table = table_of(env)
         self._table = None if table is None else table.digest
-        self._mission = PURPOSE
+        self._mission: str | None = None
         self._said: Any = None
 
     def reset(self, observation: Any) -> None:
@@ -68,13 +69,17 @@ class SnapshotObserver(SpaceObserver):
             UserError: the environment can't draw itself after all.
         """
         if self._table is not None and hasattr(self._env.unwrapped, "lastaction"):
-            return View(self._task, self._snapshot_of_number(), self._mission)
-        return View(self._task, self._snapshot(), self._mission)
+            return View(self._task, self._snapshot_of_number(), self._purpose)
+        return View(self._task, self._snapshot(), self._purpose)
+
+    @property
+    def _purpose(self) -> str:
+        return PURPOSE if self._mission is None else self._mission
 
     @property
     def mission(self) -> str:
         """What the environment says is to be done, if it does."""
-        return self._mission
+        return self._mission or ""
 
     def _snapshot(self) -> bytes:
         picture = self._picture() if self._drawn else None

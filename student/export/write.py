@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from lvlm2p.envs import make_env, task_for, view_of
+from lvlm2p.envs import VectorEnv, task_for
 from lvlm2p.envs.extras import explained
 from lvlm2p.student.export.config import ExportedStudent, StudentExportConfig
 from lvlm2p.student.export.standalone import StandaloneStudent
@@ -67,11 +67,9 @@ def export_student(config: StudentExportConfig) -> ExportedStudent:
 
 
 def _mission(env_id: str) -> str:
-    """The mission of one episode; of most environments that have no mission text of their own, the
-    mission of all."""
-    env = make_env(env_id)
-    env.reset(seed=0)
-    mission = view_of(env).mission
+    """What the student reads in one episode; where the environment has no missions, nothing."""
+    env = VectorEnv(env_id, 1, seed=0)
+    (mission,) = env.reset().mission
     env.close()
     return mission
 

@@ -23,6 +23,7 @@ from lvlm2p.envs import (
     task_named,
     view_of,
 )
+from lvlm2p.envs.generic.observer import PURPOSE
 from lvlm2p.envs.generic.snapshot import check_snapshot, identity, join_snapshot, said_in
 from lvlm2p.envs.generic.table import solve, table_of
 from lvlm2p.envs.generic.wording import LONGEST_RULES, docstring_of
@@ -371,3 +372,15 @@ def test_the_pages_scripted_teacher_keeps_the_pole_up() -> None:
         _, reward, terminated, truncated, _ = env.step(task.action_named(best).index)
         total, over = total + float(reward), terminated or truncated
     assert total == 500
+
+
+def test_where_there_is_no_mission_the_teacher_is_told_the_purpose_and_the_student_nothing() -> (
+    None
+):
+    """The same sentence in every state would be the largest part of what a student's network sees
+    of a vector: on FrozenLake, which is slippery, PPO was at .06 to .44 with it, .74 without."""
+    lake = VectorEnv(LAKE, 2, seed=0)
+    assert lake.reset().mission == ["", ""]
+    lake.step([2, 2])
+    assert lake.observe().mission == ["", ""]
+    assert lake.views()[0].mission == PURPOSE

@@ -57,7 +57,7 @@ def test_the_default_recipe_is_the_first() -> None:
     for env in ("BabyAI-GoToRedBall-v0", "minigrid:MiniGrid-Empty-5x5-v0", "LVLM2P-LavaDoorKey-v0"):
         assert TrainConfig.model_validate({"env": env, **alone}).recipe == "tuned-none", env
     classic = TrainConfig.model_validate({"env": "CartPole-v1", **alone})
-    assert (classic.recipe, classic.lr, classic.n_envs) == ("classic", 3e-4, 8)
+    assert (classic.recipe, classic.lr, classic.n_envs) == ("classic", 3e-4, 1)
     assert TrainConfig.model_validate({"env": "CartPole-v1"}).recipe == "fast"
     assert train("--recipe", "tuned-none", "--teacher", "expert").teacher == "expert"
 

@@ -29,6 +29,7 @@ CANDIDATES = {
         "3x128, 12 epochs, lr 3e-4": "--n-envs 3 --n-steps 128 --epochs 12 --lr 3e-4",
         "3x128, 12 epochs, ent .03": "--n-envs 3 --n-steps 128 --epochs 12 --ent-coef 0.03",
         "3x128, 24 epochs": "--n-envs 3 --n-steps 128 --epochs 24",
+        "3x128, 24 epochs, ent .03": "--n-envs 3 --n-steps 128 --epochs 24 --ent-coef 0.03",
         "8x32, 12 epochs": "--n-envs 8 --n-steps 32 --epochs 12",
         "16x128, 4 epochs": "--n-envs 16 --n-steps 128 --epochs 4",
         "torch-ac's": "--n-envs 16 --n-steps 128 --epochs 4 --lr 1e-3 --batch-size 256",

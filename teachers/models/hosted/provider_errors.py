@@ -15,7 +15,9 @@ scope         examples                                      what follows
 
 from __future__ import annotations
 
+import os
 import re
+import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -115,6 +117,26 @@ def classify_error(
     if status == 404 or (status == 400 and _NO_MODEL.search(text)):
         return ProviderError("rejected", message, scope="model")
     return ProviderError("rejected", message, scope="request")
+
+
+def why_unreachable(error: Exception) -> str:
+    """What went wrong on the way to a server, for people."""
+    import aiohttp
+
+    # aiohttp wraps what TLS says; its numbers are none of the system's
+    tls = getattr(error, "certificate_error", getattr(error, "os_error", error))
+    if isinstance(tls, ssl.SSLCertVerificationError):
+        return (
+            f"its certificate is not trusted: {tls.verify_message}. SSL_CERT_FILE names a file of "
+            "certificates that are"
+        )
+    if isinstance(tls, ssl.SSLError):
+        return f"no TLS with what answers there: {tls.reason or tls}"
+    if isinstance(error, OSError) and error.errno is not None:
+        return os.strerror(error.errno) if error.errno > 0 else str(error.strerror)
+    if isinstance(error, aiohttp.ClientResponseError):
+        return "what answers there does not speak HTTP"
+    return f"{type(error).__name__}: {error}"
 
 
 def _is_spent(text: str, wait: float | None) -> bool:

@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +22,7 @@ from weakref import WeakKeyDictionary
 
 from lvlm2p.teachers.models.hosted import addresses
 from lvlm2p.teachers.models.hosted.api_keys import scrub
-from lvlm2p.teachers.models.hosted.provider_errors import ProviderError
+from lvlm2p.teachers.models.hosted.provider_errors import ProviderError, why_unreachable
 
 if TYPE_CHECKING:
     import aiohttp
@@ -115,20 +114,9 @@ async def send(
         exchange.error = no_answer(exchange.who, exchange.timeout)
         raise exchange.error from None
     except Exception as error:  # aiohttp's own, OSError, ValueError of a URL, zlib's
-        message = f"{exchange.who}: {scrub(_reason(error), exchange.keys)}"
+        message = f"{exchange.who}: {scrub(why_unreachable(error), exchange.keys)}"
         exchange.error = ProviderError("unavailable", message)
         raise exchange.error from None
-
-
-def _reason(error: Exception) -> str:
-    """Why there is no answer, for people."""
-    import aiohttp
-
-    if isinstance(error, OSError) and error.errno is not None:
-        return os.strerror(error.errno) if error.errno > 0 else str(error.strerror)
-    if isinstance(error, aiohttp.ClientResponseError):
-        return "what answers there does not speak HTTP"
-    return f"{type(error).__name__}: {error}"
 
 
 def no_answer(who: str, timeout: float) -> ProviderError:

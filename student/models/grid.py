@@ -5,9 +5,10 @@ in view, but "the door is ahead and to the left" is one picture instead of one f
 direction, and a student needs a fraction of the frames to learn what to do about it.
 
 A cell is embedded as a few random numbers that never change. One more number says how much the
-mission is about it: the dot product of a learned vector of the cell's and one of the mission's.
-With it, missions that were never seen in this place are understood, where a network that meets
-the mission after its image features learns them one by one (docs/training.md has the figures).
+mission is about it: the dot product of a learned vector of the cell's and one of the mission's,
+and how that compares with all other cells (attention). With it, missions that were never seen in
+this place are understood, where a network that meets the mission after its image features learns
+them one by one (docs/training.md has the figures).
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ CELL_KINDS = 512
 
 SYMBOLS = 16 + 8 + 4
 CELL_FEATURES = 4
+
+TEMPERATURE, ATTENTION = 10.0, 30.0
+"""Of the softmax over cells, and its weight beside the similarity itself, whose size is about 30
+once it has been learned."""
 
 _BYTES = np.arange(256, dtype=np.int16)
 _OBJECTS = (_BYTES & 15) << 5 | (_BYTES >> 4 & 7) << 2 | _BYTES >> 7
@@ -157,6 +162,9 @@ class GridFeatures(Features):
         self.symbol_embedding = nn.Parameter(
             torch.randn(SYMBOLS, MISSION_FEATURES) * (EMBEDDING_STD / EMBEDDING_SCALE)
         )
+        # A red ball is more than the sum of red and ball, which a red key and a blue ball have
+        # halves of.
+        self.kind_embedding = nn.Parameter(torch.zeros(CELL_KINDS, MISSION_FEATURES))
         self.register_buffer(
             "symbols_of_kinds", _symbols_of_kinds() * EMBEDDING_SCALE, persistent=False
         )
@@ -181,12 +189,19 @@ class GridFeatures(Features):
         """Grids and the rows (B,) of their missions in the reading: (B, hidden)."""
         index = cells.similarity_index
         similarity = reading.query.flatten().gather(0, index.flatten()).view(index.shape)
-        x = self.from_cells(cells.embedded) + self.from_similarity(similarity)
+        x = self.from_cells(cells.embedded) + self.from_similarity(with_attention(similarity))
         return self.activation(x + reading.bias.index_select(0, mission))
 
     def mission_similarity(self, missions: Tensor) -> Tensor:
         """How much each mission (M, MISSION_FEATURES) is about each kind of cell (M, kinds)."""
-        return linear(linear(missions, self.symbol_embedding), self.symbols_of_kinds)
+        symbols = linear(linear(missions, self.symbol_embedding), self.symbols_of_kinds)
+        return symbols + linear(missions * EMBEDDING_SCALE, self.kind_embedding)
+
+
+def with_attention(similarity: Tensor) -> Tensor:
+    """To each cell's similarity, (..., cells), its attention among all cells is added: what all
+    objects have in common tells nothing, and falls out there."""
+    return similarity + ATTENTION * (similarity / TEMPERATURE).softmax(-1)
 
 
 def _symbols_of_kinds() -> Tensor:

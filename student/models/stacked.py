@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding, pad
 
-from lvlm2p.student.models.grid import CELL_KINDS, GridFeatures
+from lvlm2p.student.models.grid import CELL_KINDS, GridFeatures, with_attention
 from lvlm2p.student.models.inputs import Inputs
 from lvlm2p.student.models.mission import EMBEDDING_SCALE
 from lvlm2p.student.models.vector import VectorFeatures
@@ -98,6 +98,7 @@ class StackedPolicies:
         if self._grid:
             symbols = _linear(missions, p[name + "symbol_embedding"])
             query = symbols @ self._fixed["symbols_of_kinds"].t()
+            query = query + _linear(missions * EMBEDDING_SCALE, p[name + "kind_embedding"])
         return StackedReading(_linear(missions, p[name + "from_mission.weight"]), query)
 
     def _preprocess(self, p: Parameters, inputs: Inputs) -> tuple[Tensor, Tensor]:
@@ -127,7 +128,7 @@ class StackedPolicies:
         if self._grid:
             similarity = reading.query.flatten().index_select(0, index.flatten())
             similarity = similarity.view(index.shape)
-            x = x + _linear(similarity, p[name + "from_similarity.weight"])
+            x = x + _linear(with_attention(similarity), p[name + "from_similarity.weight"])
         x = self._activation(x + _rows(reading.bias, inputs.mission))
         x = _linear(x, p[f"{tower}.layer.weight"], p[f"{tower}.layer.bias"])
         return self._activation(x)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lvlm2p.envs import Observation
 
 FILE = "student.safetensors"
-FORMAT = "lvlm2p student 3"
+FORMAT = "lvlm2p student 4"
 
 
 class Student:

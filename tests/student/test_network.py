@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from lvlm2p.envs import Observation, ObservationSpace, UserError, VectorEnv
 from lvlm2p.student.models.encoder import Encoder
-from lvlm2p.student.models.grid import GridFeatures
+from lvlm2p.student.models.grid import GridFeatures, with_attention
 from lvlm2p.student.models.inputs import MISSION_LENGTH, VOCABULARY, Inputs, MissionTable, token_ids
 from lvlm2p.student.models.policy import Policy
 
@@ -142,11 +143,25 @@ def test_mission_similarity_is_the_dot_product_of_cell_and_mission() -> None:
     features = policy.actor.features
     assert isinstance(features, GridFeatures)
     missions = features.mission(torch.tensor([token_ids("go to the red door")]))
+    with torch.no_grad():
+        features.kind_embedding.zero_()
     table = features.mission_similarity(missions)[0]
     symbols = features.symbol_embedding
     red_door_open = 4 << 5 | 0 << 2 | 0  # object 4, colour 0, state 0
     cell = 20.0 * (symbols[4] + symbols[16 + 0] + symbols[24 + 0])
     torch.testing.assert_close(table[red_door_open], missions[0] @ cell)
+    with torch.no_grad():  # what red doors have beside what is red and what are doors
+        features.kind_embedding[red_door_open] = 0.5
+    more = features.mission_similarity(missions)[0] - table
+    torch.testing.assert_close(more[red_door_open], 20.0 * 0.5 * missions.sum())
+    assert more.count_nonzero() == 1
+
+
+def test_attention_is_added_to_similarity() -> None:
+    """By hand: exp(.0) : exp(10 ln 3 / 10) is 1 : 3, and 30 are shared."""
+    similarity = torch.tensor([[0.0, 10.0 * math.log(3.0)], [7.0, 7.0]])
+    expected = [[7.5, 10.0 * math.log(3.0) + 22.5], [22.0, 22.0]]
+    torch.testing.assert_close(with_attention(similarity), torch.tensor(expected))
 
 
 # ---------------------------------------------------------------- leaving the process

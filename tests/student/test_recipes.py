@@ -53,10 +53,10 @@ def test_the_default_recipe_is_the_first() -> None:
     alone = train("--teacher", "none")
     assert alone == train("--recipe", "tuned-none") and alone.recipe == "tuned-none"
     assert train("--teacher", "none", "--recipe", "fast").recipe == "fast"
-    alone = {"teacher": "none"}
+    none: dict[str, Any] = {"teacher": "none"}
     for env in ("BabyAI-GoToRedBall-v0", "minigrid:MiniGrid-Empty-5x5-v0", "LVLM2P-LavaDoorKey-v0"):
-        assert TrainConfig.model_validate({"env": env, **alone}).recipe == "tuned-none", env
-    classic = TrainConfig.model_validate({"env": "CartPole-v1", **alone})
+        assert TrainConfig.model_validate({"env": env, **none}).recipe == "tuned-none", env
+    classic = TrainConfig.model_validate({"env": "CartPole-v1", **none})
     assert (classic.recipe, classic.lr, classic.n_envs) == ("classic", 3e-4, 1)
     assert TrainConfig.model_validate({"env": "CartPole-v1"}).recipe == "fast"
     assert train("--recipe", "tuned-none", "--teacher", "expert").teacher == "expert"

@@ -7,6 +7,7 @@ with left and right exchanged where the picture was mirrored.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -45,7 +46,10 @@ def _least_image(view: View) -> tuple[View, Mapping[str, str]]:
     while todo:
         image = todo.pop()
         for symmetry in view.task.symmetries:
-            further = symmetry.apply(image)
+            try:
+                further = symmetry.apply(image)
+            except UserError:  # this view can't be turned
+                continue
             if further not in images:
                 images[further] = {
                     symmetry.action(name): back for name, back in images[image].items()
@@ -58,6 +62,10 @@ def _least_image(view: View) -> tuple[View, Mapping[str, str]]:
             )
     least = min(images, key=lambda image: (image.state, image.mission, image.carrying or ""))
     return least, images[least]
+
+
+PLACES = re.compile(r"\b(?:left|right|front|behind|row|column)\b")
+"""Words of missions that would be wrong in a mirrored picture, or might be."""
 
 
 class GridSymmetry(NamedTuple):
@@ -152,6 +160,29 @@ def turned_view(view: View, turn: GridSymmetry) -> View:
 def turning(name: str, turn: GridSymmetry) -> Symmetry:
     """A turn of the room as a symmetry."""
     return Symmetry(name, lambda view: turned_view(view, turn), turn.actions)
+
+
+def _grid_mirrored(view: View) -> View:
+    """With all of the grid mirrored: several rooms need not begin at its corner."""
+    if PLACES.search(view.mission):
+        raise UserError("the mission says where something is, so this view can't be mirrored.")
+    state = decode_state(view.state)
+    column = 3 * state.height
+    columns = [state.cells[at : at + column] for at in range(0, len(state.cells), column)]
+    mirrored = Snapshot(
+        state.width,
+        state.height,
+        b"".join(reversed(columns)),
+        state.width - 1 - state.x,
+        state.y,
+        MIRROR.direction(state.direction),
+        state.carried,
+    )
+    return View(view.task, mirrored.encode(), view.mission, view.carrying, view.blank)
+
+
+MIRRORED = Symmetry("mirror left and right", _grid_mirrored, SWAPPED)
+"""For any task on a MiniGrid state that is seen whole."""
 
 
 def mirror(view: View) -> tuple[View, dict[str, str]]:

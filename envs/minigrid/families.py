@@ -15,6 +15,7 @@ from lvlm2p.envs.minigrid.search.planner import (
 )
 from lvlm2p.envs.minigrid.state import decode_state, observe_minigrid
 from lvlm2p.envs.minigrid.tasks import FORWARD, LEFT, PICKUP, RIGHT, SEEN
+from lvlm2p.envs.symmetry import MIRRORED
 from lvlm2p.envs.task import Action, Task
 
 DROP = Action("drop", 4, "put what you carry into the empty cell directly in front of you")
@@ -72,6 +73,7 @@ def grid_task(
             "check_state": decode_state,
             "describe": describe_minigrid,
             "target": named_target,
+            "symmetries": (MIRRORED,),
             **more,
         }
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import numpy as np
@@ -22,6 +23,7 @@ from lvlm2p.envs import (
     task_named,
     view_of,
 )
+from lvlm2p.envs.images import random_images
 from lvlm2p.envs.minigrid.state import decode_state
 from lvlm2p.envs.symmetry import TURNS, turned
 from tests.support.shipped import WHOLE_GRID_IDS
@@ -46,6 +48,36 @@ def test_what_is_optimal_stays_optimal(env_id: str) -> None:
         flipped, forth = mirror(view)
         assert {forth[name] for name in plan.actions} == view.task.plan(flipped).actions
         assert mirror(flipped)[0] == view
+
+
+MIRRORED_IDS = (
+    "BabyAI-GoToRedBall-v0",
+    "BabyAI-PutNextLocal-v0",
+    "MiniGrid-DoorKey-6x6-v0",
+    "MiniGrid-MultiRoom-N2-S4-v0",
+    "MiniGrid-ObstructedMaze-1Dlh-v0",
+)
+
+
+@pytest.mark.parametrize("env_id", MIRRORED_IDS)
+def test_rooms_of_every_other_family_are_mirrored(env_id: str) -> None:
+    for view in sample_states(env_id, 10, 1, "random"):
+        (symmetry,) = view.task.symmetries
+        image, plan = symmetry.apply(view), view.task.plan(view)
+        moved = view.task.plan(image)
+        assert {symmetry.action(name) for name in plan.actions} == moved.actions
+        assert (moved.distance, symmetry.apply(image)) == (plan.distance, view)
+        assert canonical(image)[0] == canonical(view)[0]
+
+
+def test_where_a_mission_says_where_something_is_nothing_is_mirrored() -> None:
+    placed = "pick up the grey key on your left (the grey key on your left is at row 2, column 3)"
+    view = replace(sample_states("BabyAI-GoToRedBall-v0", 1, 0)[0], mission=placed)
+    with pytest.raises(UserError, match="can't be mirrored"):
+        view.task.symmetries[0].apply(view)
+    names = view.task.action_names
+    assert canonical(view) == (view, dict(zip(names, names, strict=True)))
+    assert random_images(view, 8, random.Random(0)) == []
 
 
 @pytest.mark.parametrize(

@@ -72,13 +72,13 @@ def test_evaluate_keeps_what_was_in_flight(slow: Provider, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("number", one_fast(signal.SIGHUP, signal.SIGTERM))
 def test_train_leaves_a_checkpoint(slow: Provider, tmp_path: Path, number: signal.Signals) -> None:
-    small = ["--n-envs", "2", "--n-steps", "16", "--frames", "256", "--final-episodes", "1"]
+    small = ["--n-envs", "2", "--n-steps", "16", "--frames", "3000", "--final-episodes", "1"]
     folder = tmp_path / "run"
     train = ["train", *asking(slow), "--run-dir", str(folder), *small, "--no-progress"]
     said = stopped(slow, number, *train, store=tmp_path / "store")
     assert "--resume" in said and (folder / "checkpoint" / "state.json").is_file()
     resume = ["train", "--config", str(folder / "config.yaml"), "--resume", "--json"]
-    assert nothing_is_paid_twice(slow, *resume, store=tmp_path / "store")["frames"] == 256
+    assert nothing_is_paid_twice(slow, *resume, store=tmp_path / "store")["frames"] == 3000
 
 
 def in_a_terminal(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,9 @@ def test_wandb_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["lvlm2p", "-T", f"key={KEY}"])
     run(tmp_path / "run", "wandb")
     (log,) = (tmp_path / "run" / "wandb").glob("offline-run-*/run-*.wandb")
+    until = time.monotonic() + 60  # another process writes it, in its own time
+    while b"final/success" not in log.read_bytes() and time.monotonic() < until:
+        time.sleep(0.1)
     data = log.read_bytes()
     assert b"final/success" in data and b"gae_lambda" in data
     for path in (tmp_path / "run").rglob("*"):

@@ -19,6 +19,7 @@ from lvlm2p.student.models.encoder import Encoder
 from lvlm2p.student.models.grid import GridFeatures, with_attention
 from lvlm2p.student.models.inputs import MISSION_LENGTH, VOCABULARY, Inputs, MissionTable, token_ids
 from lvlm2p.student.models.policy import Policy
+from lvlm2p.student.models.vector import VectorPreprocessing
 
 ACTIONS = 5
 MISSIONS = ["get a red key", "go fetch a blue ball", "go to the green door", "get", ""]
@@ -155,6 +156,41 @@ def test_mission_similarity_is_the_dot_product_of_cell_and_mission() -> None:
     more = features.mission_similarity(missions)[0] - table
     torch.testing.assert_close(more[red_door_open], 20.0 * 0.5 * missions.sum())
     assert more.count_nonzero() == 1
+
+
+@torch.no_grad()
+def test_what_is_fixed_in_a_grids_network() -> None:
+    """Two cells that differ in colour alone differ by as much wherever they are, and for good."""
+    policy = new_policy(SPACES["grid"])
+    fixed = {name for name, p in policy.named_parameters() if not p.requires_grad}
+    assert fixed == {"preprocessing.cell_embedding.weight"}
+    cells = policy.preprocessing.cell_embedding.weight
+    assert isinstance(cells, Tensor)
+
+    def kind(thing: int, colour: int) -> int:
+        return thing << 5 | colour << 2
+
+    torch.testing.assert_close(
+        cells[kind(5, 1)] - cells[kind(5, 0)], cells[kind(6, 1)] - cells[kind(6, 0)]
+    )
+
+
+@torch.no_grad()
+def test_similarity_to_the_mission_is_seen() -> None:
+    """By making it 0: the cells' own numbers are still there, and the logits are others."""
+    policy, space = new_policy(SPACES["grid"]), SPACES["grid"]
+    inputs = Encoder(space)(observations(space, 4))
+    before = evaluated(policy, inputs)[0]
+    features = policy.actor.features
+    assert isinstance(features, GridFeatures)
+    features.from_similarity.weight.zero_()
+    assert not torch.allclose(before, evaluated(policy, inputs)[0])
+
+
+def test_large_numbers_of_a_vector_are_made_small() -> None:
+    numbers = torch.tensor([[0.0, math.e - 1, 1 - math.e**2]])
+    seen = VectorPreprocessing()(numbers, torch.zeros(1))
+    torch.testing.assert_close(seen, torch.tensor([[0.0, 1.0, -2.0]]))
 
 
 def test_attention_is_added_to_similarity() -> None:

@@ -69,7 +69,7 @@ def main() -> None:
             [ours(env, int(frames), seed, given.ours.split()) for seed in seeds],
             [theirs(env, int(frames), seed) for seed in seeds],
         )
-        cells = [f"{statistics.mean(side):.1f} ± {statistics.pstdev(side):.1f}" for side in sides]
+        cells = [f"{statistics.mean(side):.3g} ± {statistics.pstdev(side):.2g}" for side in sides]
         print(f"| `{env}` | {int(frames):,} | {' | '.join(cells)} |", flush=True)
 
 

@@ -79,7 +79,15 @@ class TrainConfig(TeacherOptions):
         ),
         "run": (
             *("run_dir", "resume", "eval_every", "eval_episodes", "final_episodes"),
-            *("checkpoint_every", "save_visited", "track", "progress", "config", "json"),
+            *(
+                "deterministic",
+                "checkpoint_every",
+                "save_visited",
+                "track",
+                "progress",
+                "config",
+                "json",
+            ),
         ),
     }
 
@@ -215,6 +223,10 @@ class TrainConfig(TeacherOptions):
 
     final_episodes: int = Field(default=100, gt=0)
     """Fresh episodes of the evaluation at the end."""
+
+    deterministic: bool = True
+    """Evaluate by the student's most probable actions; --no-deterministic: by samples of them.
+    Where not all is seen, a student without memory that never varies goes round in circles."""
 
     checkpoint_every: int = Field(default=5_000, ge=0)
     """Frames between two checkpoints; 0: only at the end or on Ctrl-C."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -54,6 +55,9 @@ class PlayConfig(TeacherOptions):
 
     fps: float = Field(default=2.0, gt=0, le=50)
     """Steps shown per second."""
+
+    deterministic: bool = True
+    """The student takes its most probable actions; --no-deterministic: samples of them."""
 
     minari: Path | None = None
     """In place of a GIF: a new folder, for as many episodes as a Minari data set for offline RL.
@@ -112,7 +116,7 @@ class PlayResult:
 def play(
     config: PlayConfig, teacher: Teacher | None = None, approve: Approve | None = None
 ) -> PlayResult:
-    """Draw greedy episodes of the student in ``config.run``, as an endless GIF or in a window.
+    """Draw episodes of the student in ``config.run``, as an endless GIF or in a window.
 
     Args:
         config: which student, and what of it.
@@ -177,9 +181,9 @@ def _recorded(
     import threading
 
     from lvlm2p.student.playback.offline import write_minari
-    from lvlm2p.student.training.evaluation import Advised, greedy
+    from lvlm2p.student.training.evaluation import Advised, student_alone
 
-    own = greedy(student.policy, student.encoder)
+    own = student_alone(student.policy, student.encoder, config.deterministic)
     act = own if teacher is None else Advised(teacher, config.seed, threading.Event())
     who = "student" if teacher is None else teacher.name
     endings = write_minari(folder, act, student.env, config.episodes, config.seed, who)
@@ -203,18 +207,21 @@ def watch(
     env = VectorEnv(Limited(student.env).env, 1, config.seed)
     label = f"episode {number + 1} of {config.episodes}"
     observation = env.restore(_env_state(env, number, []))
+    rng = None if config.deterministic else random.Random(f"{config.seed}:{number}")
     actions: list[int] = []
     seen: set[str] = set()
     while True:
         view = env.views()[0]
-        chances = student.probabilities(observation, env.episode_start)[0]
-        actions.append(int(chances.argmax()))
-        shown = by_name(view.task, [float(p) for p in chances])
-        if not view.task.deterministic or view.key not in seen:
+        repeats = view.task.deterministic and rng is None
+        chances = student.probabilities(observation, env.episode_start)[0].tolist()
+        best = chances.index(max(chances))
+        actions.append(best if rng is None else rng.choices(range(len(chances)), chances)[0])
+        shown = by_name(view.task, chances)
+        if not repeats or view.key not in seen:
             advice = None if teacher is None else _advice(teacher, view)
             taken = name_of(view.task, actions[-1])
             yield Frame(view, label, len(actions), shown, advice, taken), None
-        circling = view.task.deterministic and view.key in seen
+        circling = repeats and view.key in seen
         seen.add(view.key)
         step = env.step(actions[-1:])
         observation = step.obs

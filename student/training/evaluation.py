@@ -1,4 +1,4 @@
-"""How good a policy is on its own: greedy episodes on fixed seeds, apart from training."""
+"""How good a policy is on its own: episodes on fixed seeds, apart from training."""
 
 from __future__ import annotations
 
@@ -129,20 +129,22 @@ async def evaluation_of(
     )
 
 
-def greedy(policy: Policy, encoder: Encoder) -> Act:
-    """The student alone, always taking its most probable action."""
+def student_alone(policy: Policy, encoder: Encoder, deterministic: bool = True) -> Act:
+    """The student alone: its most probable actions, or samples, the same ones each time."""
     see = seeing(encoder.without_missions(), policy.acting())
-    act = _greedy(policy, at_once(see))
+    act = _acting(policy, at_once(see), deterministic)
     return lambda observation, env, active: alone(act(observation, env, active))
 
 
-def greedy_learner(learner: Learner, encoder: Encoder) -> AwaitedAct:
+def learner_alone(learner: Learner, encoder: Encoder, deterministic: bool = True) -> AwaitedAct:
     """The same of a student that is learning."""
-    return _greedy(learner.policy, learner.acting(encoder.without_missions()))
+    step = learner.acting(encoder.without_missions())
+    return _acting(learner.policy, step, deterministic)
 
 
-def _greedy(policy: Policy, step: Acting) -> AwaitedAct:
+def _acting(policy: Policy, step: Acting, deterministic: bool) -> AwaitedAct:
     state: torch.Tensor | None = None
+    generator = torch.Generator().manual_seed(0)
 
     async def act(
         observation: Observation, env: VectorEnv, active: NDArray[np.bool_]
@@ -151,7 +153,10 @@ def _greedy(policy: Policy, step: Acting) -> AwaitedAct:
         state = policy.initial_state(len(observation)) if state is None else state
         episode_start = torch.from_numpy(env.episode_start).to(state.device)
         _, logits, state = await step(observation, state, episode_start)
-        result: NDArray[Any] = logits.argmax(1).cpu().numpy()
+        logits = logits.cpu()
+        if not deterministic:  # argmax(logits + Gumbel noise) is a sample from softmax(logits)
+            logits = logits - torch.rand(logits.shape, generator=generator).log().neg_().log_()
+        result: NDArray[Any] = logits.argmax(1).numpy()
         return result
 
     return act

@@ -23,7 +23,7 @@ from lvlm2p.student.training.evaluation import (
     Stopped,
     evaluate,
     evaluation_of,
-    greedy_learner,
+    learner_alone,
 )
 from lvlm2p.student.training.metrics import Metrics
 from lvlm2p.student.training.pictures import show_result
@@ -181,7 +181,7 @@ def _due(every: int, before: int, after: int) -> bool:
 async def _evaluated(run: Run) -> dict[str, Any]:
     """Look at the student alone; remember when it caught up with the teacher."""
     config = run.config
-    act = greedy_learner(run.learner, run.encoder)
+    act = learner_alone(run.learner, run.encoder, config.deterministic)
     result = await evaluation_of(act, config.env, config.eval_episodes, PERIODIC_SEED)
     goal = run.teacher_return
     if run.caught_up_at is None and goal is not None:
@@ -220,7 +220,7 @@ def _teacher_episodes(config: TrainConfig) -> int:
 
 async def _finish(run: Run, stop: threading.Event) -> TrainResult:
     config = run.config
-    act = greedy_learner(run.learner, run.encoder)
+    act = learner_alone(run.learner, run.encoder, config.deterministic)
     seed = FINAL_SEED + config.seed
     evaluation = await evaluation_of(act, config.env, config.final_episodes, seed, stop)
     Student(config.env, run.policy, run.encoder).save(config.run_dir)

@@ -22,7 +22,7 @@ from lvlm2p.student.learn.sequences import SequenceBuffer
 from lvlm2p.student.models.encoder import Encoder
 from lvlm2p.student.models.inputs import Inputs
 from lvlm2p.student.models.policy import Policy
-from lvlm2p.student.training.evaluation import evaluate, greedy
+from lvlm2p.student.training.evaluation import evaluate, student_alone
 from lvlm2p.teachers import load_teacher
 from lvlm2p.teachers.errors import UserError
 from tests.support.learning import teacher_of
@@ -302,7 +302,7 @@ def test_a_run_with_memory_goes_on_as_if_never_stopped(tmp_path: Path, algo: str
 def test_a_loaded_student_remembers_from_call_to_call(tmp_path: Path) -> None:
     result = run(tmp_path / "run", memory="lstm", frames=640, final_episodes=60)
     student = load_student(tmp_path / "run")
-    evaluation = evaluate(greedy(student.policy, student.encoder), MAZE, 60, 2**41)
+    evaluation = evaluate(student_alone(student.policy, student.encoder), MAZE, 60, 2**41)
     assert evaluation == result.evaluation
 
     def act(observation: Any, env: VectorEnv, active: Any) -> Any:

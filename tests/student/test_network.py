@@ -112,7 +112,9 @@ def test_what_is_seen_and_the_mission_both_matter(kind: str) -> None:
     first = logits(one.values, "get a red key")
     assert not torch.allclose(first, logits(other.values, "get a red key"))
     assert not torch.allclose(first, logits(one.values, "put it down"))
-    assert not torch.allclose(logits(one.values, "get a red key"), logits(one.values, "red a get"))
+    assert not torch.allclose(
+        logits(one.values, "get a red key"), logits(one.values, "key red a get")
+    )
 
 
 @every_space

@@ -149,6 +149,17 @@ def test_circles_are_shown_once_and_asked_about_once(tmp_path: Path) -> None:
     assert last.outcome == "went round in circles until step 100" and not last.success
 
 
+def test_a_student_that_samples_goes_round_in_no_circles(tmp_path: Path) -> None:
+    sampling = config(tmp_path, deterministic=False)
+    *frames, (last, ending) = watch(always(DOOR, 0), None, sampling, 0)
+    assert ending is not None and len(frames) == ending.length > 8  # each step is shown
+    assert "circles" not in (last.outcome or "")
+    taken = [frame.taken for frame, _ in frames]
+    assert 0.6 < taken.count("left") / len(taken) < 1
+    again = [frame.taken for frame, _ in watch(always(DOOR, 0), None, sampling, 0)][:-1]
+    assert again == taken
+
+
 def test_an_episode_without_a_reward_is_no_success(tmp_path: Path) -> None:
     frames = list(watch(always(DOOR, 6), None, config(tmp_path), 0))
     last, ending = frames[-1]

@@ -27,7 +27,7 @@ from lvlm2p.student.learn.learner import Learner, alone
 from lvlm2p.student.learn.optimise import make_optimizer
 from lvlm2p.student.learn.rollout import Position, Rollout
 from lvlm2p.student.models.inputs import Inputs
-from lvlm2p.student.training.evaluation import greedy
+from lvlm2p.student.training.evaluation import student_alone
 from lvlm2p.teachers import Answer
 from tests.support.store import FakeTeacher
 
@@ -332,10 +332,12 @@ def loop(steps: int, states: Sequence[int]) -> Iterator[Scripted]:
     return (Scripted(states[(t + 1) % len(states)]) for t in range(steps))
 
 
-def greedy_actions(policy: TablePolicy, states: Sequence[int]) -> list[int]:
+def actions_alone(
+    policy: TablePolicy, states: Sequence[int], deterministic: bool = True
+) -> list[int]:
     """What the policy does in an evaluation."""
     network: Any = policy
     encoder: Any = Numbers()
     world: Any = ScriptedEnv(states, [[]] * len(states))
-    act = greedy(network, encoder)
+    act = student_alone(network, encoder, deterministic)
     return [int(action) for action in act(see(states), world, np.ones(len(states), np.bool_))]

@@ -94,8 +94,9 @@ def table(rows: list[dict[str, Any]]) -> str:
         "",
         f"`python benchmarks/llm4teach.py`, {datetime.now(UTC).date()}. Success over "
         f"{EPISODES} fresh episodes, actions sampled (a greedy student without memory, who does "
-        "not see all, goes round in circles), mean and (lowest, highest) of the seeds; frames until "
-        "an evaluation of 50 episodes first reached the goal. The original teacher's own success is "
+        "not see all, goes round in circles), mean and (lowest, highest) of the seeds; frames "
+        "until an evaluation of 50 episodes first reached the goal. The original teacher's own "
+        "success is "
         "that of its published code. Runs that are not listed were not made.",
         "",
         "| task | goal | teacher (its own success) | seeds | frames | success | frames to goal |",

@@ -158,8 +158,10 @@ def write_summary(runs: Sequence[Measured], readme: Path, picture: Path) -> None
     before, rest = text.split(BEGIN)
     after = rest[rest.index(END) :]
     readme.write_text(f"{before}{BEGIN}{summary(runs)}{after}", encoding="utf-8")
+    mine = [run for run in runs if run.about["algo"] == "ppo"]
+    tasks = {run.group[0] for run in mine if run.group[2:] == ("fast", "good")}
     shown = [("fast", "good"), (BASELINE, "")]
-    _draw([r for r in runs if r.about["algo"] == "ppo" and r.group[2:] in shown], picture)
+    _draw([run for run in mine if run.group[0] in tasks and run.group[2:] in shown], picture)
 
 
 def _draw(runs: Sequence[Measured], path: Path) -> None:

@@ -79,15 +79,8 @@ class TrainConfig(TeacherOptions):
         ),
         "run": (
             *("run_dir", "resume", "eval_every", "eval_episodes", "final_episodes"),
-            *(
-                "deterministic",
-                "checkpoint_every",
-                "save_visited",
-                "track",
-                "progress",
-                "config",
-                "json",
-            ),
+            *("deterministic", "checkpoint_every", "save_visited", "track"),
+            *("progress", "config", "json"),
         ),
     }
 

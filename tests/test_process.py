@@ -25,6 +25,14 @@ def one_fast(*numbers: signal.Signals) -> list[ParameterSet]:
     return [pytest.param(first), *(pytest.param(n, marks=pytest.mark.slow) for n in others)]
 
 
+@pytest.fixture(autouse=True)
+def hangup() -> Iterator[None]:
+    """As in a terminal: whoever runs these tests by nohup has all children ignore a hangup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.fixture
 def slow() -> Iterator[Provider]:
     """Answers half a second after each question."""
@@ -72,13 +80,13 @@ def test_evaluate_keeps_what_was_in_flight(slow: Provider, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("number", one_fast(signal.SIGHUP, signal.SIGTERM))
 def test_train_leaves_a_checkpoint(slow: Provider, tmp_path: Path, number: signal.Signals) -> None:
-    small = ["--n-envs", "2", "--n-steps", "16", "--frames", "3000", "--final-episodes", "1"]
+    small = ["--n-envs", "2", "--n-steps", "16", "--frames", "96", "--final-episodes", "1"]
     folder = tmp_path / "run"
     train = ["train", *asking(slow), "--run-dir", str(folder), *small, "--no-progress"]
     said = stopped(slow, number, *train, store=tmp_path / "store")
     assert "--resume" in said and (folder / "checkpoint" / "state.json").is_file()
     resume = ["train", "--config", str(folder / "config.yaml"), "--resume", "--json"]
-    assert nothing_is_paid_twice(slow, *resume, store=tmp_path / "store")["frames"] == 3000
+    assert nothing_is_paid_twice(slow, *resume, store=tmp_path / "store")["frames"] == 96
 
 
 def in_a_terminal(

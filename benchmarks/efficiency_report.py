@@ -175,7 +175,9 @@ def _draw(runs: Sequence[Measured], path: Path) -> None:
     lines = -(-len(panels) // columns)
     figure = Figure((5.2 * columns, 3.6 * lines), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.subplots(lines, columns, squeeze=False).flat
+    grid = figure.subplots(lines, columns, squeeze=False).flatten()
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
     for axes, panel in zip(grid, panels, strict=False):
         for number, row in enumerate(rows):
             mine = [run for run in runs if run.group == (*panel, *row)]

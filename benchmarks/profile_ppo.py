@@ -34,7 +34,7 @@ WATCHED = {
     "encoding observations": ["lvlm2p.student.models.encoder.Encoder.__call__"],
     "policy, to act": ["lvlm2p.student.models.policy.Actor.__call__"],
     "values of a rollout": ["lvlm2p.student.learn.collect._values"],
-    "rest of collecting": ["lvlm2p.student.training.train.collect"],
+    "rest of collecting": ["lvlm2p.student.training.loop.collect"],
     "update: forward": ["lvlm2p.student.models.policy.Policy.evaluate"],
     "update: backward": ["torch.Tensor.backward"],
     "update: Adam and the gradient's norm": [
@@ -92,6 +92,19 @@ class Clock:
 
         return watched
 
+    def watching_awaited(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The same for a coroutine, of which one is awaited at a time."""
+
+        @functools.wraps(function)
+        async def watched(*args: Any, **kwargs: Any) -> Any:
+            self.enter(part)
+            try:
+                return await function(*args, **kwargs)
+            finally:
+                self.leave()
+
+        return watched
+
 
 def profiled(n_envs: int, rollouts: int) -> dict[str, float]:
     """CPU-microseconds of a frame by part."""
@@ -106,6 +119,8 @@ def profiled(n_envs: int, rollouts: int) -> dict[str, float]:
                 watch = clock.watching
                 if inspect.isgeneratorfunction(function):
                     watch = clock.watching_each
+                if inspect.iscoroutinefunction(function):
+                    watch = clock.watching_awaited
                 patches.enter_context(mock.patch.object(holder, attribute, watch(part, function)))
         spent = []
         for length in (1, 1 + rollouts):

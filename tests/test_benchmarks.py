@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import pkgutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,3 +103,8 @@ def test_a_ratio_is_of_medians_and_never_is_more_than_any_frames() -> None:
     assert "| 900 (1 of 3 never) |" in lines[2] and "| 9.0 |" in lines[3]
     never = [run("tuned-none", seed, None) for seed in range(3)]
     assert "| > 20 |" in efficiency_report.table([*never, *taught]).splitlines()[3]
+
+
+def test_everything_that_is_profiled_is_there() -> None:
+    for names in profile_ppo.WATCHED.values():
+        assert all(callable(pkgutil.resolve_name(name)) for name in names)

@@ -201,7 +201,7 @@ class GridFeatures(Features):
 def with_attention(similarity: Tensor) -> Tensor:
     """To each cell's similarity, (..., cells), its attention among all cells is added: what all
     objects have in common tells nothing, and falls out there."""
-    return similarity + ATTENTION * (similarity / TEMPERATURE).softmax(-1)
+    return torch.add(similarity, (similarity / TEMPERATURE).softmax(-1), alpha=ATTENTION)
 
 
 def _symbols_of_kinds() -> Tensor:

@@ -160,6 +160,25 @@ def test_mission_similarity_is_the_dot_product_of_cell_and_mission() -> None:
     assert more.count_nonzero() == 1
 
 
+@pytest.mark.parametrize("memory", ["none", "lstm"])
+@torch.no_grad()
+def test_one_step_and_many_give_the_same_logits_and_values(
+    memory: Literal["none", "lstm"],
+) -> None:
+    """Actor and critic each by its own layers, and from its own half of the state."""
+    policy, encoder = new_policy(SPACES["vector"], memory), Encoder(SPACES["vector"])
+    inputs = encoder(observations(SPACES["vector"], 6))
+    state = torch.randn(policy.initial_state(6).shape)
+    start = torch.tensor([True, False, False, True, False, False])
+    logits, values, _ = policy(inputs.observation, inputs.tokens[inputs.mission], state, start)
+    steps = Inputs(inputs.observation[None], inputs.mission[None], inputs.tokens)
+    many = policy.evaluate(steps, state, start[None])
+    torch.testing.assert_close(many[0][0], logits)
+    torch.testing.assert_close(many[1][0], values)
+    torch.testing.assert_close(policy.logits(steps, state, start[None])[0], logits)
+    torch.testing.assert_close(policy.values(steps, state, start[None])[0], values)
+
+
 @torch.no_grad()
 def test_what_is_fixed_in_a_grids_network() -> None:
     """Two cells that differ in colour alone differ by as much wherever they are, and for good."""

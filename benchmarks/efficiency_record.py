@@ -30,7 +30,7 @@ class Measured:
     about: Mapping[str, Any]
     """Task, algorithm, row, quality of the teacher, seed, date, versions, CPU-seconds, command."""
     greedy: Mapping[int, float]
-    """Mean return of the greedy student alone, after so many frames; none: not kept."""
+    """Mean return of the greedy student alone, after so many frames."""
     reached: Mapping[tuple[str, float], int | None]
     """Frames to a threshold of one of the two returns; None: not reached."""
     frames: int

@@ -168,7 +168,6 @@ def _draw(runs: Sequence[Measured], path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    runs = [run for run in runs if run.greedy]
     panels = list(dict.fromkeys(run.group[:2] for run in runs))
     rows = list(dict.fromkeys(run.group[2:] for run in runs))
     columns = 2 if len(panels) > 3 else len(panels)

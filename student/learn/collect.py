@@ -79,9 +79,7 @@ async def collect(
     """
     observation, state, episode_start = start
     record, act, device = _Record(), learner.acting(encoder), state.device
-    # argmax(logits + Gumbel noise) is a sample from softmax(logits)
-    size = (steps, len(state), learner.policy.actions)
-    noise = -torch.rand(size, generator=generator).log().neg_().log_().to(device)
+    noise = gumbel_noise((steps, len(state), learner.policy.actions), generator).to(device)
     for t in range(steps):
         if stop.is_set():
             return None
@@ -160,6 +158,11 @@ def _rollout(
         episode_lengths=[int(length) for step in steps for length in step.lengths],
         episode_successes=[bool(success) for step in steps for success in step.successes],
     )
+
+
+def gumbel_noise(size: Sequence[int], generator: torch.Generator) -> Tensor:
+    """argmax(logits + this noise) is a sample from softmax(logits)."""
+    return -torch.rand(size, generator=generator).log().neg_().log_()
 
 
 def entropy_of(logits: Tensor) -> NDArray[Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from lvlm2p.student.learn.collect import gumbel_noise
 from lvlm2p.student.learn.learner import alone, at_once, seeing
 from lvlm2p.teachers import Label, Teacher
 from lvlm2p.teachers.progress import say
@@ -154,8 +155,8 @@ def _acting(policy: Policy, step: Acting, deterministic: bool) -> AwaitedAct:
         episode_start = torch.from_numpy(env.episode_start).to(state.device)
         _, logits, state = await step(observation, state, episode_start)
         logits = logits.cpu()
-        if not deterministic:  # argmax(logits + Gumbel noise) is a sample from softmax(logits)
-            logits = logits - torch.rand(logits.shape, generator=generator).log().neg_().log_()
+        if not deterministic:
+            logits = logits + gumbel_noise(logits.shape, generator)
         result: NDArray[Any] = logits.argmax(1).numpy()
         return result
 

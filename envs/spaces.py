@@ -98,7 +98,8 @@ class SpaceReader:
     """Reads observations of a Gymnasium space as arrays for a student.
 
     A ``mission`` text in a Dict is left out. Discrete numbers become one-hot; everything else of a
-    vector is put in one row, in Gymnasium's order.
+    vector is put in one row, in Gymnasium's order. Images may have their channels first, as stacked
+    grey frames do.
 
     Args:
         space: ``env.observation_space``.
@@ -112,6 +113,7 @@ class SpaceReader:
         self._whole, self._whose = space, f"{whose} with observations {space}"
         self._entries: tuple[str, ...] | None = None
         self._part = space
+        self._channels_first = False
         if isinstance(space, spaces.Dict) and isinstance(space.get(MISSION), spaces.Text):
             self._entries = tuple(name for name in space if name != MISSION)
             rest = {name: space[name] for name in self._entries}
@@ -120,15 +122,27 @@ class SpaceReader:
 
     def _read(self) -> ObservationSpace:
         part = self._part
-        if isinstance(part, spaces.Box) and part.dtype == np.uint8:
-            if len(part.shape) == 3 and 1 <= part.shape[2] <= MOST_CHANNELS:
-                return ObservationSpace("image", part.shape, np.dtype(np.uint8))
-            raise self._refused(part, "uint8 is an image only as (height, width, 1 to 4)")
+        if isinstance(part, spaces.Box) and part.dtype == np.uint8 and len(part.shape) != 1:
+            shape = self._image_shape(part)
+            return ObservationSpace("image", shape, np.dtype(np.uint8))
         self._check_vector(part)
         length = spaces.utils.flatdim(part)
         if not 0 < length <= MOST_VALUES:
             raise self._refused(part, f"it has {length} values")
         return ObservationSpace("vector", (length,), np.dtype(np.float32))
+
+    def _image_shape(self, part: spaces.Box) -> tuple[int, ...]:
+        if len(part.shape) == 2:
+            return (*part.shape, 1)
+        if len(part.shape) == 3 and 1 <= part.shape[2] <= MOST_CHANNELS:
+            return part.shape
+        if len(part.shape) == 3 and 1 <= part.shape[0] <= MOST_CHANNELS:
+            self._channels_first = True
+            return (*part.shape[1:], part.shape[0])
+        raise self._refused(
+            part,
+            "an image is (height, width), (height, width, 1 to 4) or (1 to 4, height, width)",
+        )
 
     def __call__(self, observation: Any) -> NDArray[Any]:
         """One observation as an array of its own, of :attr:`space`'s shape and type.
@@ -140,7 +154,12 @@ class SpaceReader:
             rest = {name: observation[name] for name in self._entries}
             observation = rest if isinstance(self._part, spaces.Dict) else next(iter(rest.values()))
         if self.space.kind == "image":
-            return self.space.check(np.array(observation), self._whose)
+            image: NDArray[Any] = np.array(observation)
+            if image.ndim == 2:
+                image = image[..., None]
+            elif self._channels_first and image.ndim == 3:
+                image = np.ascontiguousarray(np.moveaxis(image, 0, 2))
+            return self.space.check(image, self._whose)
         if isinstance(self._part, spaces.Box):  # flatten would cast to the type that it declares
             given: NDArray[Any] = np.asarray(observation).ravel()
         else:
@@ -161,8 +180,8 @@ class SpaceReader:
             return
         if not isinstance(part, spaces.Box):
             raise self._refused(part, "it is neither numbers nor a picture")
-        if part.dtype == np.uint8:
-            raise self._refused(part, "uint8 is an image, and only on its own")
+        if part.dtype == np.uint8 and len(part.shape) != 1:
+            raise self._refused(part, "an image is learned from only on its own")
         large = (part.low < -EXACT).any() or (part.high > EXACT).any()
         if large and part.dtype.kind != "f":
             raise self._refused(part, "float32 can't hold all of its values exactly")

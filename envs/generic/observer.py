@@ -110,12 +110,14 @@ class SnapshotObserver(SpaceObserver):
 
 
 def as_rgb(picture: NDArray[Any], whose: str) -> NDArray[np.uint8]:
-    """A picture of (height, width) or (height, width, 1 to 4) uint8 as RGB.
+    """A picture of (height, width) or (height, width, 1 to 4) as RGB; uint8, or floats up to 1.
 
     Raises:
         UserError: it is none, or too large.
     """
     pixels = picture[..., None] if picture.ndim == 2 else picture
+    if pixels.dtype.kind == "f" and pixels.size and pixels.min() >= 0 and pixels.max() <= 1:
+        pixels = np.rint(pixels * 255).astype(np.uint8)
     if pixels.ndim != 3 or pixels.dtype != np.uint8 or not 1 <= pixels.shape[2] <= 4:
         raise UserError(
             f"{whose} draws {picture.dtype} of shape {picture.shape}, which is no picture."

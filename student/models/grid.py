@@ -137,7 +137,7 @@ class Cells(NamedTuple):
 class GridPreprocessing(nn.Module):
     """The fixed embedding of cells; nothing in it is learned, so actor and critic share it."""
 
-    def __init__(self) -> None:
+    def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
         symbols = torch.randn(SYMBOLS, CELL_FEATURES) * EMBEDDING_STD
         self.cell_embedding = nn.Embedding(CELL_KINDS, CELL_FEATURES)

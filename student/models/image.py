@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
 
 from lvlm2p.student.models.mission import (
     MISSION_FEATURES,
@@ -17,14 +18,26 @@ CHANNELS = (16, 32, 32)
 SMALLEST_SIDE = 8
 LARGEST_SIDE = 8
 """The last feature map is averaged down to this many places a side, if it has more."""
+FINEST = 128
+"""Places a side that a network looks at; of larger images, means of 2 x 2, 3 x 3, ... pixels."""
 
 
 class ImagePreprocessing(nn.Module):
-    """Pixels between 0 and 1."""
+    """Pixels between 0 and 1, on at most FINEST places a side."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.together = _averaged(shape)
 
     def forward(self, pixels: Tensor, mission: Tensor) -> Tensor:
         """(B, height, width, channels) uint8 to (B, channels, height, width), for any mission."""
-        return pixels.permute(0, 3, 1, 2).float() / 255.0
+        image = pixels.permute(0, 3, 1, 2).float() / 255.0
+        return image if self.together == 1 else avg_pool2d(image, self.together, ceil_mode=True)
+
+
+def _averaged(shape: tuple[int, ...]) -> int:
+    """How many pixels a side become one."""
+    return -(-max(shape[:2]) // FINEST)
 
 
 class ImageFeatures(Features):
@@ -38,6 +51,8 @@ class ImageFeatures(Features):
     def __init__(self, shape: tuple[int, ...], hidden: int) -> None:
         super().__init__()
         height, width, channels = shape
+        together = _averaged(shape)
+        height, width = -(-height // together), -(-width // together)
         layers: list[nn.Module] = []
         for outputs in CHANNELS:
             # a side is halved as long as it is long; small images keep all of their places

@@ -23,7 +23,8 @@ from lvlm2p.student.models.memory import Memory
 from lvlm2p.student.models.mission import Features, MissionReading, orthogonal_linear
 from lvlm2p.student.models.vector import VectorFeatures, VectorPreprocessing
 
-NETWORKS: dict[str, tuple[Callable[[], nn.Module], Callable[[tuple[int, ...], int], Features]]] = {
+Shape = tuple[int, ...]
+NETWORKS: dict[str, tuple[Callable[[Shape], nn.Module], Callable[[Shape, int], Features]]] = {
     "grid": (GridPreprocessing, GridFeatures),
     "image": (ImagePreprocessing, ImageFeatures),
     "vector": (VectorPreprocessing, VectorFeatures),
@@ -88,7 +89,7 @@ class Policy(nn.Module):
         super().__init__()
         self.shape, self.actions, self.hidden, self.memory = tuple(shape), actions, hidden, memory
         preprocessing, features = NETWORKS[kind]
-        self.preprocessing = preprocessing()
+        self.preprocessing = preprocessing(self.shape)
         self.actor = Tower(features(self.shape, hidden), hidden, memory == "lstm")
         self.critic = Tower(features(self.shape, hidden), hidden, memory == "lstm")
         self.policy_head = orthogonal_linear(hidden, actions, gain=0.01)

@@ -20,6 +20,9 @@ class VectorPreprocessing(nn.Module):
     It has no state, so that a number means the same from the first frame to the last.
     """
 
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+
     def forward(self, x: Tensor, mission: Tensor) -> Tensor:
         """(B, size) to (B, size), for any mission."""
         return x.sign() * x.abs().log1p()

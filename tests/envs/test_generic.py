@@ -23,7 +23,7 @@ from lvlm2p.envs import (
     task_named,
     view_of,
 )
-from lvlm2p.envs.generic.observer import PURPOSE
+from lvlm2p.envs.generic.observer import PURPOSE, as_rgb
 from lvlm2p.envs.generic.snapshot import check_snapshot, identity, join_snapshot, said_in
 from lvlm2p.envs.generic.table import solve, table_of
 from lvlm2p.envs.generic.wording import LONGEST_RULES, docstring_of
@@ -192,6 +192,15 @@ def test_an_image_that_is_observed_is_the_picture_of_what_cant_be_drawn() -> Non
         env.step(1)
         assert (view_of(env).image() == expected).all()
         assert said_in(view_of(env).state)["observation"] is None
+
+
+def test_a_drawing_in_floats_up_to_1_is_a_picture() -> None:
+    drawn = np.array([[[0, 0.5, 1]]])
+    assert as_rgb(drawn, "it").tolist() == [[[0, 128, 255]]]
+    assert as_rgb(drawn[..., 1].astype(np.float32), "it").tolist() == [[[128] * 3]]
+    for wrong in (drawn * 2, drawn - 0.1, drawn * np.nan, np.zeros((0, 1, 3))):
+        with pytest.raises(UserError, match="which is no picture"):
+            as_rgb(wrong, "it")
 
 
 def test_without_any_picture_a_state_is_what_is_observed() -> None:

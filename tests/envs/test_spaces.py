@@ -12,6 +12,7 @@ from lvlm2p.envs import ObservationSpace, UserError
 from lvlm2p.envs.spaces import SpaceReader
 
 PIXELS = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
+FRAMES = np.arange(4 * 8 * 9, dtype=np.uint16).astype(np.uint8).reshape(4, 8, 9)
 TWO_FLOATS = spaces.Box(-np.inf, np.inf, (2,), np.float64)
 BOOL: Any = np.bool_
 
@@ -26,6 +27,14 @@ BOOL: Any = np.bool_
         (spaces.Box(-9, 9, (2,), np.int64), np.array([-9, 4]), "vector", [-9, 4]),
         (spaces.Box(0, 255, (2, 3, 4), np.uint8), PIXELS, "image", PIXELS),
         (spaces.Box(0, 255, (2, 3, 1), np.uint8), PIXELS[..., :1], "image", PIXELS[..., :1]),
+        (spaces.Box(0, 255, (2, 3), np.uint8), PIXELS[..., 0], "image", PIXELS[..., :1]),
+        (spaces.Box(0, 255, (4, 8, 9), np.uint8), FRAMES, "image", FRAMES.transpose(1, 2, 0)),
+        (
+            spaces.Box(0, 255, (3,), np.uint8),
+            np.array([0, 9, 255], np.uint8),
+            "vector",
+            [0, 9, 255],
+        ),
         (spaces.Discrete(4), 2, "vector", [0, 0, 1, 0]),
         (spaces.Discrete(3, start=5), 7, "vector", [0, 0, 1]),
         (spaces.MultiDiscrete([2, 3]), np.array([1, 0]), "vector", [0, 1, 1, 0, 0]),
@@ -74,9 +83,8 @@ def test_what_was_read_does_not_change_with_the_environments_buffer() -> None:
 @pytest.mark.parametrize(
     ("space", "named"),
     [
-        (spaces.Box(0, 255, (84, 84), np.uint8), "uint8 is an image only as"),
-        (spaces.Box(0, 255, (3, 84, 84), np.uint8), "uint8 is an image only as"),
-        (spaces.Box(0, 255, (128,), np.uint8), "uint8 is an image only as"),
+        (spaces.Box(0, 255, (84, 84, 5), np.uint8), "an image is"),
+        (spaces.Box(0, 255, (4, 84, 84, 3), np.uint8), "an image is"),
         (spaces.Text(10), "neither numbers nor a picture"),
         (spaces.Sequence(spaces.Discrete(3)), "neither numbers nor a picture"),
         (

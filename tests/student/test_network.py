@@ -17,6 +17,7 @@ from torch import Tensor
 from lvlm2p.envs import Observation, ObservationSpace, UserError, VectorEnv
 from lvlm2p.student.models.encoder import Encoder
 from lvlm2p.student.models.grid import GridFeatures, with_attention
+from lvlm2p.student.models.image import ImagePreprocessing
 from lvlm2p.student.models.inputs import MISSION_LENGTH, VOCABULARY, Inputs, MissionTable, token_ids
 from lvlm2p.student.models.policy import Policy
 from lvlm2p.student.models.vector import VectorPreprocessing
@@ -209,7 +210,7 @@ def test_similarity_to_the_mission_is_seen() -> None:
 
 def test_large_numbers_of_a_vector_are_made_small() -> None:
     numbers = torch.tensor([[0.0, math.e - 1, 1 - math.e**2]])
-    seen = VectorPreprocessing()(numbers, torch.zeros(1))
+    seen = VectorPreprocessing((6,))(numbers, torch.zeros(1))
     torch.testing.assert_close(seen, torch.tensor([[0.0, 1.0, -2.0]]))
 
 
@@ -330,6 +331,18 @@ def test_images_from_8_pixels_to_an_ataris() -> None:
     small = ObservationSpace("image", (7, 20, 3), np.dtype(np.uint8))
     with pytest.raises(UserError, match="7 x 20 pixels are too small"):
         Encoder(small)
+
+
+def test_of_a_large_image_averages_are_seen() -> None:
+    image = torch.zeros(1, 130, 257, 1, dtype=torch.uint8)
+    image[0, 0, 0], image[0, 2, 2], image[0, -1, -1] = 255, 255, 51
+    seen = ImagePreprocessing((130, 257, 1))(image, torch.zeros(1))
+    assert seen.shape == (1, 1, 44, 86)  # 3 x 3 pixels are one; at the edges, those that there are
+    assert seen[0, 0, 0, 0].item() == pytest.approx(2 / 9)
+    assert seen[0, 0, -1, -1].item() == pytest.approx(0.2 / 2)
+    image = torch.zeros(1, 128, 8, 3, dtype=torch.uint8)
+    at_most = ImagePreprocessing((128, 8, 3))(image, torch.zeros(1))
+    assert at_most.shape == (1, 3, 128, 8)
 
 
 def test_a_real_environments_observations_are_read() -> None:

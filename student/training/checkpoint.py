@@ -22,7 +22,7 @@ from lvlm2p.teachers.files import write_atomically
 if TYPE_CHECKING:
     from torch import Tensor
 
-FORMAT = "lvlm2p checkpoint 5"
+FORMAT = "lvlm2p checkpoint 6"
 ADVICE = "start the run again in another folder"
 HEAD = "state.json"
 

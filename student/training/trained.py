@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lvlm2p.envs import Observation
 
 FILE = "student.safetensors"
-FORMAT = "lvlm2p student 4"
+FORMAT = "lvlm2p student 5"
 
 
 class Student:

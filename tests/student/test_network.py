@@ -20,7 +20,7 @@ from lvlm2p.student.models.grid import GridFeatures, with_attention
 from lvlm2p.student.models.image import ImagePreprocessing
 from lvlm2p.student.models.inputs import MISSION_LENGTH, VOCABULARY, Inputs, MissionTable, token_ids
 from lvlm2p.student.models.policy import Policy
-from lvlm2p.student.models.vector import VectorPreprocessing
+from lvlm2p.student.models.vector import VectorFeatures, VectorPreprocessing
 
 ACTIONS = 5
 MISSIONS = ["get a red key", "go fetch a blue ball", "go to the green door", "get", ""]
@@ -331,6 +331,15 @@ def test_images_from_8_pixels_to_an_ataris() -> None:
     small = ObservationSpace("image", (7, 20, 3), np.dtype(np.uint8))
     with pytest.raises(UserError, match="7 x 20 pixels are too small"):
         Encoder(small)
+
+
+def test_what_is_said_does_not_drown_a_vector() -> None:
+    torch.manual_seed(0)
+    features = VectorFeatures((6,), 16)
+    said = torch.tensor([[3, 0, 0, 0], [3, 3, 3, 3], [0, 0, 0, 0]])
+    once, again, nothing = features.read(said).bias
+    torch.testing.assert_close(once, again)  # a mean of words, not a sum
+    assert not nothing.any() and 0 < once.norm() < 0.2 * features.from_vector.weight[:, 0].norm()
 
 
 def test_of_a_large_image_averages_are_seen() -> None:

@@ -25,14 +25,11 @@ FIRST_SEED = 100
 EPISODES = 500
 TASKS = ("Simple", "Lava", "Colored", "Diverged")
 TEACHERS = ("original", "good", "none")
-FRAMES = {"original": 400_000, "good": 100_000, "none": 400_000}
+FRAMES = {"original": 500_000, "good": 100_000, "none": 500_000}
 OPTIONS = {
-    # Lambda from 10 to .1 in 200 updates, off after 400 (200,000 frames): from there rewards alone
+    # Lambda from 10 to .1 in 495 updates, off after 600 (300,000 frames): from there rewards alone
     # surpass the teacher. Zhou et al. take 1,980 and 3,000, of ten episodes each.
-    "original": [
-        *("--recipe", "llm4teach", "--kl-fall", "0.05", "--kl-updates", "400"),
-        *("--ent-coef", "0.02"),
-    ],
+    "original": ["--recipe", "llm4teach", "--kl-fall", "0.02", "--kl-updates", "600"],
     "good": [],
     "none": [],
 }

@@ -67,8 +67,9 @@ def write_minari(
     import os
 
     from lvlm2p.envs import VectorEnv
+    from lvlm2p.envs.limits import Limited
 
-    env = VectorEnv(env_id, 1, seed)
+    env = VectorEnv(Limited(env_id).env, 1, seed)
     recorded = [_episode(env, act, number) for number in range(episodes)]
     before = os.environ.get("MINARI_DATASETS_PATH")
     os.environ["MINARI_DATASETS_PATH"] = str(folder)

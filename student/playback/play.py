@@ -183,7 +183,7 @@ def _recorded(
     from lvlm2p.student.playback.offline import write_minari
     from lvlm2p.student.training.evaluation import Advised, student_alone
 
-    own = student_alone(student.policy, student.encoder, config.deterministic)
+    own = student_alone(student.policy, student.encoder, config.deterministic, config.seed)
     act = own if teacher is None else Advised(teacher, config.seed, threading.Event())
     who = "student" if teacher is None else teacher.name
     endings = write_minari(folder, act, student.env, config.episodes, config.seed, who)

@@ -130,10 +130,12 @@ async def evaluation_of(
     )
 
 
-def student_alone(policy: Policy, encoder: Encoder, deterministic: bool = True) -> Act:
-    """The student alone: its most probable actions, or samples, the same ones each time."""
+def student_alone(
+    policy: Policy, encoder: Encoder, deterministic: bool = True, seed: int = 0
+) -> Act:
+    """The student alone: its most probable actions, or samples, the same ones for each ``seed``."""
     see = seeing(encoder.without_missions(), policy.acting())
-    act = _acting(policy, at_once(see), deterministic)
+    act = _acting(policy, at_once(see), deterministic, seed)
     return lambda observation, env, active: alone(act(observation, env, active))
 
 
@@ -143,9 +145,9 @@ def learner_alone(learner: Learner, encoder: Encoder, deterministic: bool = True
     return _acting(learner.policy, step, deterministic)
 
 
-def _acting(policy: Policy, step: Acting, deterministic: bool) -> AwaitedAct:
+def _acting(policy: Policy, step: Acting, deterministic: bool, seed: int = 0) -> AwaitedAct:
     state: torch.Tensor | None = None
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(seed)
 
     async def act(
         observation: Observation, env: VectorEnv, active: NDArray[np.bool_]

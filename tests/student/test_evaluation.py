@@ -81,6 +81,7 @@ def test_or_samples_the_same_ones_in_every_evaluation() -> None:
     drawn = actions_alone(policy, [0] * 4_000, deterministic=False)
     assert np.mean(drawn) == pytest.approx(0.75, abs=0.03) and set(drawn) == {0, 1}
     assert drawn == actions_alone(policy, [0] * 4_000, deterministic=False)
+    assert drawn != actions_alone(policy, [0] * 4_000, deterministic=False, seed=1)
 
 
 def advised(answers: Answers, states: list[int], active: list[bool]) -> tuple[list[int], Advised]:

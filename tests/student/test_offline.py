@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from lvlm2p.envs import VectorEnv
 from lvlm2p.envs.extras import MissingPackageError
 from lvlm2p.student import TrainConfig, train
+from lvlm2p.student.playback.offline import write_minari
 from lvlm2p.student.playback.play import PlayConfig, play
+from lvlm2p.student.training.evaluation import Act, student_alone
 from lvlm2p.teachers import load_teacher
 from lvlm2p.teachers.errors import RunError
 
@@ -61,6 +64,27 @@ def test_a_teachers_episodes_are_read_back(
 def test_a_student_acts_where_no_teacher_is_named(run: Path, tmp_path: Path) -> None:
     result = play(PlayConfig(run=run, minari=tmp_path / "new", episodes=2))
     assert len(result.episodes) == 2 and "steps" in result.summary()
+
+
+def test_sampled_episodes_are_those_of_the_seed(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+
+    def noted(policy: Any, encoder: Any, deterministic: bool, seed: int) -> Act:
+        given.append(seed)
+        return student_alone(policy, encoder, deterministic, seed)
+
+    monkeypatch.setattr("lvlm2p.student.training.evaluation.student_alone", noted)
+    play(PlayConfig(run=run, minari=tmp_path / "new", episodes=1, seed=3, deterministic=False))
+    assert given == [3]
+
+
+def test_an_episode_without_a_limit_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lvlm2p.envs.limits.LONGEST", 25)
+    up: Act = lambda observation, env, active: np.zeros(1, np.int64)  # noqa: E731 -- to no goal
+    [ending] = write_minari(tmp_path / "new", up, "CliffWalking-v1", 1, 0, "up")
+    assert ending == (False, -25.0, 25)
 
 
 def test_a_folder_with_something_in_it_is_left_alone(run: Path, tmp_path: Path) -> None:

@@ -333,11 +333,11 @@ def loop(steps: int, states: Sequence[int]) -> Iterator[Scripted]:
 
 
 def actions_alone(
-    policy: TablePolicy, states: Sequence[int], deterministic: bool = True
+    policy: TablePolicy, states: Sequence[int], deterministic: bool = True, seed: int = 0
 ) -> list[int]:
     """What the policy does in an evaluation."""
     network: Any = policy
     encoder: Any = Numbers()
     world: Any = ScriptedEnv(states, [[]] * len(states))
-    act = student_alone(network, encoder, deterministic)
+    act = student_alone(network, encoder, deterministic, seed)
     return [int(action) for action in act(see(states), world, np.ones(len(states), np.bool_))]

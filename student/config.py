@@ -257,13 +257,13 @@ class TrainConfig(TeacherOptions):
         config.model_fields_set.intersection_update(data)
         return config
 
-    @field_validator("env")
-    @classmethod
-    def _known_environment(cls, env: str) -> str:
+    @model_validator(mode="after")
+    def _known_environment(self) -> Self:
+        """As it is made: with its arguments, which may be what makes its actions discrete."""
         from lvlm2p.envs import task_for
 
-        task_for(env)
-        return env
+        task_for(self.env)
+        return self
 
     @field_validator("ask")
     @classmethod

@@ -11,6 +11,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
+from pydantic import BaseModel
 
 from lvlm2p.envs import (
     Episode,
@@ -29,6 +30,10 @@ from lvlm2p.envs.generic.table import solve, table_of
 from lvlm2p.envs.generic.wording import LONGEST_RULES, docstring_of
 from lvlm2p.envs.limits import LONGEST, Limited
 from lvlm2p.envs.registry import told
+from lvlm2p.envs.starter import TaskConfig
+from lvlm2p.student import TrainConfig
+from lvlm2p.teachers.evaluation.config import EvaluateConfig
+from lvlm2p.teachers.labelling.config import LabelConfig
 
 PICTURE = np.arange(27, dtype=np.uint8).reshape(3, 3, 3)
 LAKE = "FrozenLake-v1?is_slippery=false"
@@ -85,14 +90,26 @@ class Blind(Corridor):
     metadata = {"render_modes": []}  # noqa: RUF012
 
 
+class Steered(Corridor):
+    """Learnt from only by those who ask for discrete actions."""
+
+    def __init__(self, continuous: bool = True, render_mode: str | None = None) -> None:
+        super().__init__(render_mode=render_mode)
+        if continuous:
+            self.action_space = spaces.Box(-1, 1, (1,))  # type: ignore[assignment]
+
+
 @pytest.fixture(autouse=True)
 def corridors(own_registry: None) -> Iterator[None]:
     corridor: Any = Corridor
     blind: Any = Blind
     gym.register("Corridor-v0", corridor)
     gym.register("Blind-v0", blind)
+    steered: Any = Steered
+    gym.register("Steered-v0", steered)
     yield
-    del gym.registry["Corridor-v0"], gym.registry["Blind-v0"]
+    for env_id in ("Corridor-v0", "Blind-v0", "Steered-v0"):
+        del gym.registry[env_id]
 
 
 def test_picture_actions_and_rules_are_the_environments() -> None:
@@ -218,6 +235,26 @@ def test_a_mission_is_read_and_is_no_part_of_the_observation() -> None:
     [view] = env.views()
     assert view.mission == "walk on"
     assert said_in(view.state)["observation"] == {"at": 0}
+
+
+@pytest.mark.parametrize(
+    ("command", "more"),
+    [
+        (TrainConfig, {}),
+        (LabelConfig, {"teacher": "random", "out": "x.parquet"}),
+        (EvaluateConfig, {"teacher": ["random"], "out": "x", "env": ["Steered-v0"]}),
+        (TaskConfig, {}),
+    ],
+)
+def test_an_argument_may_be_what_makes_actions_discrete(
+    command: type[BaseModel], more: dict[str, Any]
+) -> None:
+    config: Any = command.model_validate(
+        {"env": "Steered-v0", "env_args": {"continuous": "false"}, **more}
+    )
+    assert config.env in (name := "Steered-v0?continuous=false", [name])
+    with pytest.raises(UserError, match="only discrete ones"):
+        TrainConfig.model_validate({"env": "Steered-v0"})
 
 
 def test_what_cant_be_learned_from_is_one_sentence() -> None:

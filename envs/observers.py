@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 UINT8 = np.dtype(np.uint8)
+LONGEST_REASON = 300
+"""Characters of an exception's own words that are repeated."""
 
 
 class SpaceObserver(Observer):
@@ -114,15 +117,29 @@ class ObservedEnv(gym.Wrapper[Any, Any, Any, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """A new episode."""
-        observation, info = self.env.reset(seed=seed, options=options)
+        """A new episode.
+
+        Raises:
+            UserError: the environment does not reset.
+        """
+        try:
+            observation, info = self.env.reset(seed=seed, options=options)
+        except Exception as error:
+            raise failure(self.task.name, "reset", error) from error
         self.observer.reset(observation)
         self._started = True
         return observation, info
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """One step."""
-        result = self.env.step(action)
+        """One step.
+
+        Raises:
+            UserError: the environment does not step.
+        """
+        try:
+            result = self.env.step(action)
+        except Exception as error:
+            raise failure(self.task.name, "step", error) from error
         self.observer.step(int(action), result[0])
         return result
 
@@ -135,6 +152,18 @@ class ObservedEnv(gym.Wrapper[Any, Any, Any, Any]):
         if not self._started:
             raise UserError("this environment has no state yet: call reset() before view_of().")
         return self.observer.view()
+
+
+def failure(whose: str, where: str, error: Exception) -> UserError:
+    """The sentence about an environment whose own code failed, with the place to look at."""
+    if isinstance(error, UserError):
+        return error
+    [*_, frame] = traceback.extract_tb(error.__traceback__)
+    said = str(error)[:LONGEST_REASON]
+    return UserError(
+        f"{whose} failed in {where}: {type(error).__name__}: {said} "
+        f"({frame.filename}, line {frame.lineno})"
+    )
 
 
 def observe(env: gym.Env[Any, Any], task: Task) -> View:

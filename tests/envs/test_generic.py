@@ -257,6 +257,23 @@ def test_an_argument_may_be_what_makes_actions_discrete(
         TrainConfig.model_validate({"env": "Steered-v0"})
 
 
+def test_a_failure_of_its_own_code_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def old_reset(self: Corridor) -> Any:
+        return self._seen()
+
+    def broken(self: Corridor, action: int) -> Any:
+        raise ZeroDivisionError("no steps left")
+
+    env = VectorEnv("Corridor-v0", 2, 0)
+    env.reset()
+    monkeypatch.setattr(Corridor, "step", broken)
+    with pytest.raises(UserError, match=r"Corridor-v0 failed in step: ZeroDiv.*: no steps left "):
+        env.step([0, 0])
+    monkeypatch.setattr(Corridor, "reset", old_reset)
+    with pytest.raises(UserError, match=r"failed in reset: TypeError: .*'seed'.* line \d+\)$"):
+        VectorEnv("Corridor-v0", 1, 0).reset()
+
+
 def test_what_cant_be_learned_from_is_one_sentence() -> None:
     with pytest.raises(UserError, match="only discrete ones"):
         task_for("Pendulum-v1")

@@ -110,14 +110,18 @@ class SnapshotObserver(SpaceObserver):
 
 
 def as_rgb(picture: NDArray[Any], whose: str) -> NDArray[np.uint8]:
-    """A picture of (height, width) or (height, width, 1 to 4) as RGB; uint8, or floats up to 1.
+    """A picture of (height, width) or (height, width, 1 to 4) as RGB.
+
+    Its numbers are integers up to 255 or floats up to 1.
 
     Raises:
         UserError: it is none, or too large.
     """
     pixels = picture[..., None] if picture.ndim == 2 else picture
-    if pixels.dtype.kind == "f" and pixels.size and pixels.min() >= 0 and pixels.max() <= 1:
-        pixels = np.rint(pixels * 255).astype(np.uint8)
+    if pixels.dtype != np.uint8 and pixels.dtype.kind in "iuf" and pixels.size:
+        highest = 1 if pixels.dtype.kind == "f" else 255
+        if pixels.min() >= 0 and pixels.max() <= highest:
+            pixels = np.rint(pixels * (255 // highest)).astype(np.uint8)
     if pixels.ndim != 3 or pixels.dtype != np.uint8 or not 1 <= pixels.shape[2] <= 4:
         raise UserError(
             f"{whose} draws {picture.dtype} of shape {picture.shape}, which is no picture."

@@ -211,11 +211,13 @@ def test_an_image_that_is_observed_is_the_picture_of_what_cant_be_drawn() -> Non
         assert said_in(view_of(env).state)["observation"] is None
 
 
-def test_a_drawing_in_floats_up_to_1_is_a_picture() -> None:
+def test_a_drawing_in_floats_up_to_1_or_other_integers_is_a_picture() -> None:
     drawn = np.array([[[0, 0.5, 1]]])
+    assert as_rgb(np.array([[[0, 1, 255]]], np.int64), "it").tolist() == [[[0, 1, 255]]]
     assert as_rgb(drawn, "it").tolist() == [[[0, 128, 255]]]
     assert as_rgb(drawn[..., 1].astype(np.float32), "it").tolist() == [[[128] * 3]]
-    for wrong in (drawn * 2, drawn - 0.1, drawn * np.nan, np.zeros((0, 1, 3))):
+    whole = np.full((1, 1, 3), 256)
+    for wrong in (drawn * 2, drawn - 0.1, drawn * np.nan, np.zeros((0, 1, 3)), whole, whole - 257):
         with pytest.raises(UserError, match="which is no picture"):
             as_rgb(wrong, "it")
 

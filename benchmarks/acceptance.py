@@ -23,7 +23,7 @@ EPISODES = 500
 
 LONG_ROLLOUTS = [  # the defaults before there were recipes, with which all this was measured
     *("--recipe", "fast", "--n-envs", "16", "--n-steps", "128", "--n-steps-later", "128"),
-    *("--epochs", "4", "--kl-minibatches", "64", "--kl-images", "0"),
+    *("--epochs", "4", "--kl-minibatches", "64", "--kl-images", "0", "--kl-floor", "0.2"),
 ]
 DOOR = ["--env", "MiniGrid-GoToDoor-6x6-v0", "--frames", "20000"]
 LAVA = ["--env", "MiniGrid-LavaGapS6-v0", "--frames", "20000"]

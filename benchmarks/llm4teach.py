@@ -105,7 +105,8 @@ def table(rows: list[dict[str, Any]]) -> str:
     lines = [
         "# LLM4Teach's students",
         "",
-        f"`python benchmarks/llm4teach.py`, {datetime.now(UTC).date()}. Success over "
+        f"`python benchmarks/llm4teach.py`, {datetime.now(UTC).date()}; it holds the options of "
+        "each row, and prints each run's command. Success over "
         f"{EPISODES} fresh episodes, actions sampled (a greedy student without memory, who does "
         "not see all, goes round in circles), mean and (lowest, highest) of the seeds; frames "
         "until an evaluation of 50 episodes first reached the goal. The original teacher's own "

@@ -46,6 +46,13 @@ class MissionEmbedding(nn.Module):
         return words.sum(1) * EMBEDDING_SCALE
 
 
+def mean_of_words(missions: Tensor, tokens: Tensor) -> Tensor:
+    """Of missions as :class:`MissionEmbedding` has them, (..., M, any), from their ``tokens``,
+    (..., M, words): the mean of the words as they are stored."""
+    words = (tokens > 0).sum(-1, keepdim=True).clamp(min=1)
+    return missions / (EMBEDDING_SCALE * words)
+
+
 class Features(nn.Module):
     """The first layers of an actor or a critic: subclasses are made from (shape, hidden)."""
 

@@ -17,7 +17,7 @@ from torch.nn.functional import embedding, pad
 
 from lvlm2p.student.models.grid import CELL_KINDS, GridFeatures, with_attention
 from lvlm2p.student.models.inputs import Inputs
-from lvlm2p.student.models.mission import EMBEDDING_SCALE
+from lvlm2p.student.models.mission import EMBEDDING_SCALE, mean_of_words
 from lvlm2p.student.models.vector import VectorFeatures
 
 if TYPE_CHECKING:
@@ -94,6 +94,8 @@ class StackedPolicies:
         words = words * (tokens > 0).unsqueeze(3)  # 0 is no word, and nothing is learned there
         weight = p[name + "mission.position_weight"][:, None, : tokens.shape[2]]
         missions = (words * weight).sum(2) * EMBEDDING_SCALE
+        if not self._grid:
+            missions = mean_of_words(missions, tokens)
         query = missions
         if self._grid:
             symbols = _linear(missions, p[name + "symbol_embedding"])

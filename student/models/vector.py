@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from lvlm2p.student.models.mission import (
-    EMBEDDING_SCALE,
     MISSION_FEATURES,
     Features,
     MissionEmbedding,
     MissionReading,
+    mean_of_words,
     orthogonal_linear,
 )
 
@@ -46,10 +46,8 @@ class VectorFeatures(Features):
 
     def read(self, tokens: Tensor) -> MissionReading:
         """What this tower makes of missions, from their token ids (M, words)."""
-        # The mean of the words as they are stored: what is said, often one sentence for ever, must
-        # not drown what is seen.
-        words = (tokens != 0).sum(1, keepdim=True).clamp(min=1)
-        missions = self.mission(tokens) / (EMBEDDING_SCALE * words)
+        # what is said, often one sentence for ever, must not drown what is seen
+        missions = mean_of_words(self.mission(tokens), tokens)
         return MissionReading(self.from_mission(missions), missions)
 
     def forward(self, x: Tensor, mission: Tensor, reading: MissionReading) -> Tensor:

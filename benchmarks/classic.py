@@ -18,6 +18,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks.peers.minatar_ids
+
 EPISODES = 100
 
 

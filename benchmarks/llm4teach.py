@@ -25,7 +25,13 @@ FIRST_SEED = 100
 EPISODES = 500
 TASKS = ("Simple", "Lava", "Colored", "Diverged")
 TEACHERS = ("original", "good", "none")
-FRAMES = {"original": 500_000, "good": 100_000, "none": 500_000, "Colored-original": 700_000}
+FRAMES = {
+    "original": 500_000,
+    "good": 100_000,
+    "none": 500_000,
+    "Simple-original": 100_000,
+    "Colored-original": 700_000,
+}
 OPTIONS = {
     # Lambda from 10 to .1 in 495 updates, off after 600 (300,000 frames): from there rewards alone
     # surpass the teacher. Zhou et al. take 1,980 and 3,000, of ten episodes each.

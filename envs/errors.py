@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable
+import traceback
+from collections.abc import Callable, Iterable
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 LONGEST_NAME = 100
 """Characters of an unknown name that its sentence quotes."""
+
+LONGEST_REASON = 300
+"""Characters of an exception's own words that are repeated."""
 
 
 class Lvlm2pError(Exception):
@@ -34,6 +42,24 @@ class UnknownNameError(UserError):
         guess = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}."
         said = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
         super().__init__(f"unknown {kind} {said!r}: {guess}{' ' + hint if hint else ''}")
+
+
+def call_env(env_id: str, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """``reset`` or ``step`` of an environment, whose own code may fail.
+
+    Raises:
+        UserError: it did; the sentence names the place in that code.
+    """
+    try:
+        return method(*args, **kwargs)
+    except UserError:
+        raise
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        raise UserError(
+            f"{env_id} failed in {method.__name__}: {type(error).__name__}: "
+            f"{str(error)[:LONGEST_REASON]} ({frame.filename}, line {frame.lineno})"
+        ) from error
 
 
 def check_reward(reward: float, env_id: str, step: int) -> None:

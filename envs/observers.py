@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
 
-from lvlm2p.envs.errors import UserError
+from lvlm2p.envs.errors import UserError, call_env
 from lvlm2p.envs.spaces import ObservationSpace, SpaceReader
 from lvlm2p.envs.task import Observer, Task, View
 
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 UINT8 = np.dtype(np.uint8)
-LONGEST_REASON = 300
-"""Characters of an exception's own words that are repeated."""
 
 
 class SpaceObserver(Observer):
@@ -122,10 +119,7 @@ class ObservedEnv(gym.Wrapper[Any, Any, Any, Any]):
         Raises:
             UserError: the environment does not reset.
         """
-        try:
-            observation, info = self.env.reset(seed=seed, options=options)
-        except Exception as error:
-            raise failure(self.task.name, "reset", error) from error
+        observation, info = call_env(self.task.name, self.env.reset, seed=seed, options=options)
         self.observer.reset(observation)
         self._started = True
         return observation, info
@@ -136,10 +130,7 @@ class ObservedEnv(gym.Wrapper[Any, Any, Any, Any]):
         Raises:
             UserError: the environment does not step.
         """
-        try:
-            result = self.env.step(action)
-        except Exception as error:
-            raise failure(self.task.name, "step", error) from error
+        result = call_env(self.task.name, self.env.step, action)
         self.observer.step(int(action), result[0])
         return result
 
@@ -152,18 +143,6 @@ class ObservedEnv(gym.Wrapper[Any, Any, Any, Any]):
         if not self._started:
             raise UserError("this environment has no state yet: call reset() before view_of().")
         return self.observer.view()
-
-
-def failure(whose: str, where: str, error: Exception) -> UserError:
-    """The sentence about an environment whose own code failed, with the place to look at."""
-    if isinstance(error, UserError):
-        return error
-    [*_, frame] = traceback.extract_tb(error.__traceback__)
-    said = str(error)[:LONGEST_REASON]
-    return UserError(
-        f"{whose} failed in {where}: {type(error).__name__}: {said} "
-        f"({frame.filename}, line {frame.lineno})"
-    )
 
 
 def observe(env: gym.Env[Any, Any], task: Task) -> View:

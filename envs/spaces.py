@@ -113,7 +113,6 @@ class SpaceReader:
         self._whole, self._whose = space, f"{whose} with observations {space}"
         self._entries: tuple[str, ...] | None = None
         self._part = space
-        self._channels_first = False
         if isinstance(space, spaces.Dict) and isinstance(space.get(MISSION), spaces.Text):
             self._entries = tuple(name for name in space if name != MISSION)
             rest = {name: space[name] for name in self._entries}
@@ -131,13 +130,19 @@ class SpaceReader:
             raise self._refused(part, f"it has {length} values")
         return ObservationSpace("vector", (length,), np.dtype(np.float32))
 
+    @property
+    def channels_first(self) -> bool:
+        """Whether the environment gives images as (channels, height, width)."""
+        return len(self.space.shape) == len(self._part.shape or ()) and (
+            self.space.shape != self._part.shape
+        )
+
     def _image_shape(self, part: spaces.Box) -> tuple[int, ...]:
         if len(part.shape) == 2:
             return (*part.shape, 1)
         if len(part.shape) == 3 and 1 <= part.shape[2] <= MOST_CHANNELS:
             return part.shape
         if len(part.shape) == 3 and 1 <= part.shape[0] <= MOST_CHANNELS:
-            self._channels_first = True
             return (*part.shape[1:], part.shape[0])
         raise self._refused(
             part,
@@ -155,9 +160,11 @@ class SpaceReader:
             observation = rest if isinstance(self._part, spaces.Dict) else next(iter(rest.values()))
         if self.space.kind == "image":
             image: NDArray[Any] = np.array(observation)
+            if image.shape != self._part.shape:
+                raise UserError(f"{self._whose} gave an observation of shape {image.shape}.")
             if image.ndim == 2:
                 image = image[..., None]
-            elif self._channels_first and image.ndim == 3:
+            elif self.channels_first:
                 image = np.ascontiguousarray(np.moveaxis(image, 0, 2))
             return self.space.check(image, self._whose)
         if isinstance(self._part, spaces.Box):  # flatten would cast to the type that it declares

@@ -8,6 +8,7 @@ import gymnasium as gym
 from gymnasium.wrappers import OrderEnforcing
 from minigrid.minigrid_env import MiniGridEnv
 
+from lvlm2p.envs.errors import call_env
 from lvlm2p.envs.minigrid.fast_reset import KNOWN, start_episode
 from lvlm2p.envs.minigrid.observation import FullGrid, MiniGridObserver
 from lvlm2p.envs.observers import GridObserver, ObservedEnv, SpaceObserver
@@ -66,7 +67,7 @@ class _MiniGridStepper:
     """A MiniGrid environment without the wrappers that only observe or check."""
 
     def __init__(self, env: gym.Env[Any, Any], task: Task) -> None:
-        self.env = env
+        self.env, self._name = env, task.name
         self.observer = MiniGridObserver(env, task)
         while isinstance(env, FullGrid | OrderEnforcing):
             env = env.env
@@ -77,10 +78,10 @@ class _MiniGridStepper:
         if self._known:
             start_episode(self._inner, seed)
         else:
-            self._inner.reset(seed=seed)
+            call_env(self._name, self._inner.reset, seed=seed)
         self.observer.reset()
 
     def step(self, action: int) -> tuple[float, bool, bool]:
-        _, reward, terminated, truncated, _ = self._inner.step(action)
+        _, reward, terminated, truncated, _ = call_env(self._name, self._inner.step, action)
         self.observer.step(action)
         return float(reward), bool(terminated), bool(truncated)

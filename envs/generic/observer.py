@@ -33,7 +33,7 @@ class SnapshotObserver(SpaceObserver):
     """The teacher sees the render; the student the environment's own observation.
 
     An image that is observed is no news beside a render, and where there is no render it is the
-    picture. Everything else that is observed is part of the view.
+    picture: of a stack of frames the newest. Everything else that is observed is part of the view.
     """
 
     def __init__(self, env: gym.Env[Any, Any], task: Task) -> None:
@@ -101,7 +101,9 @@ class SnapshotObserver(SpaceObserver):
 
     def _picture(self) -> NDArray[np.uint8]:
         if not self._renders:
-            return as_rgb(self.values, self._task.name)
+            seen = self.values
+            frames = self._reader.channels_first and seen.shape[2] != 3
+            return as_rgb(seen[..., -1] if frames else seen, self._task.name)
         try:
             drawn: Any = self._env.render()
         except Exception as error:

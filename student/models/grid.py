@@ -137,7 +137,7 @@ class Cells(NamedTuple):
 class GridPreprocessing(nn.Module):
     """The fixed embedding of cells; nothing in it is learned, so actor and critic share it."""
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
+    def __init__(self, shape: tuple[int, ...]) -> None:  # the same for any shape
         super().__init__()
         symbols = torch.randn(SYMBOLS, CELL_FEATURES) * EMBEDDING_STD
         self.cell_embedding = nn.Embedding(CELL_KINDS, CELL_FEATURES)

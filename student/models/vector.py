@@ -21,7 +21,7 @@ class VectorPreprocessing(nn.Module):
     It has no state, so that a number means the same from the first frame to the last.
     """
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
+    def __init__(self, shape: tuple[int, ...]) -> None:  # the same for any shape
         super().__init__()
 
     def forward(self, x: Tensor, mission: Tensor) -> Tensor:
@@ -46,7 +46,7 @@ class VectorFeatures(Features):
 
     def read(self, tokens: Tensor) -> MissionReading:
         """What this tower makes of missions, from their token ids (M, words)."""
-        # what is said, often one sentence for ever, must not drown what is seen
+        # A long sentence weighs no more than a short one, and little beside what is seen.
         missions = mean_of_words(self.mission(tokens), tokens)
         return MissionReading(self.from_mission(missions), missions)
 

@@ -53,13 +53,14 @@ class Corridor(gym.Env[Any, Any]):
     """
 
     metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012
-    action_space = spaces.Discrete(2)
+    action_space: spaces.Space[Any] = spaces.Discrete(2)
 
     def __init__(self, length: int = 3, kind: str = "vector", render_mode: str | None = None):
         self.length, self.render_mode, self.at = length, render_mode, 0
         seen: dict[str, spaces.Space[Any]] = {
             "vector": spaces.Box(0, 9, (1,), np.float32),
             "image": spaces.Box(0, 255, (8, 8, 1), np.uint8),
+            "frames": spaces.Box(0, 255, (4, 8, 8), np.uint8),
             "mission": spaces.Dict(at=spaces.Discrete(9), mission=spaces.Text(20)),
             "sequence": spaces.Sequence(spaces.Discrete(2)),
         }
@@ -81,6 +82,8 @@ class Corridor(gym.Env[Any, Any]):
     def _seen(self) -> Any:
         if self.kind == "image":
             return np.full((8, 8, 1), self.at, np.uint8)
+        if self.kind == "frames":  # the newest is the last
+            return np.repeat(np.arange(4, dtype=np.uint8), 64).reshape(4, 8, 8) + np.uint8(self.at)
         if self.kind == "mission":
             return {"at": self.at, "mission": "walk on"}
         return np.array([self.at], np.float32)
@@ -96,7 +99,7 @@ class Steered(Corridor):
     def __init__(self, continuous: bool = True, render_mode: str | None = None) -> None:
         super().__init__(render_mode=render_mode)
         if continuous:
-            self.action_space = spaces.Box(-1, 1, (1,))  # type: ignore[assignment]
+            self.action_space = spaces.Box(-1, 1, (1,))
 
 
 @pytest.fixture(autouse=True)
@@ -209,6 +212,13 @@ def test_an_image_that_is_observed_is_the_picture_of_what_cant_be_drawn() -> Non
         env.step(1)
         assert (view_of(env).image() == expected).all()
         assert said_in(view_of(env).state)["observation"] is None
+
+
+def test_of_frames_that_are_observed_the_newest_is_the_picture() -> None:
+    env = make_env("Blind-v0", kind="frames")
+    env.reset(seed=0)
+    env.step(1)
+    assert (view_of(env).image() == 4).all()
 
 
 def test_a_drawing_in_floats_up_to_1_or_other_integers_is_a_picture() -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from lvlm2p.envs import VectorEnv
+from lvlm2p.envs import Observation, VectorEnv
 from lvlm2p.envs.extras import MissingPackageError
 from lvlm2p.student import TrainConfig, train
 from lvlm2p.student.playback.offline import write_minari
@@ -82,7 +83,10 @@ def test_sampled_episodes_are_those_of_the_seed(
 
 def test_an_episode_without_a_limit_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lvlm2p.envs.limits.LONGEST", 25)
-    up: Act = lambda observation, env, active: np.zeros(1, np.int64)  # noqa: E731 -- to no goal
+
+    def up(observation: Observation, env: VectorEnv, active: NDArray[np.bool_]) -> NDArray[Any]:
+        return np.zeros(1, np.int64)  # along the wall, for ever
+
     [ending] = write_minari(tmp_path / "new", up, "CliffWalking-v1", 1, 0, "up")
     assert ending == (False, -25.0, 25)
 

@@ -17,6 +17,7 @@ from minigrid.envs.fetch import FetchEnv
 from minigrid.envs.gotodoor import GoToDoorEnv
 from minigrid.envs.lavagap import LavaGapEnv
 
+from lvlm2p.envs.errors import call_env
 from lvlm2p.envs.minigrid.state import (
     AGENT,
     EMPTY_CELL,
@@ -163,6 +164,7 @@ class FullGrid(gym.Wrapper[Any, Any, Any, Any]):
     def __init__(self, env: gym.Env[Any, Any], partial: bool = False) -> None:
         super().__init__(env)
         base: Any = env.unwrapped
+        self._name = env.spec.id if env.spec else type(base).__name__
         self._shape = (base.width, base.height, 3)
         memory = bytearray(3 * base.width * base.height)
         self._kept = KeptGrid(base, memory, partial or not nobody_reads(env))
@@ -175,13 +177,13 @@ class FullGrid(gym.Wrapper[Any, Any, Any, Any]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """A new episode; the whole grid as observation."""
-        _, info = self.env.reset(seed=seed, options=options)
+        _, info = call_env(self._name, self.env.reset, seed=seed, options=options)
         self._kept.encode()
         return self._observe(), info
 
     def step(self, action: Any) -> tuple[dict[str, Any], Any, bool, bool, dict[str, Any]]:
         """One step; the whole grid as observation."""
-        _, reward, terminated, truncated, info = self.env.step(action)
+        _, reward, terminated, truncated, info = call_env(self._name, self.env.step, action)
         self._kept.follow(action)
         return self._observe(), reward, terminated, truncated, info
 

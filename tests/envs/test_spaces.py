@@ -120,10 +120,10 @@ def test_an_observation_that_is_not_of_its_space_is_refused() -> None:
             read(wrong)
     with pytest.raises(UserError, match=r"shape \(3,\)"):
         read(np.zeros(3))
-    for shape, wrong in (((4, 8, 9), (8, 9, 4)), ((8, 9), (8, 9, 1)), ((8, 9, 1), (8, 9))):
+    for shape, turned in (((4, 8, 9), (8, 9, 4)), ((8, 9), (8, 9, 1)), ((8, 9, 1), (8, 9))):
         box = SpaceReader(spaces.Box(0, 255, shape, np.uint8), "it")  # nothing is turned by guess
-        with pytest.raises(UserError, match=re.escape(f"of shape {wrong}")):
-            box(np.zeros(wrong, np.uint8))
+        with pytest.raises(UserError, match=re.escape(f"of shape {turned}")):
+            box(np.zeros(turned, np.uint8))
     with pytest.raises(UserError, match="float64"):
         SpaceReader(spaces.Box(0, 255, (2, 3, 4), np.uint8), "it")(PIXELS / 255)
     with pytest.raises(UserError, match="not finite"):

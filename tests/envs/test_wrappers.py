@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from lvlm2p.envs import VectorEnv, make_env
+from lvlm2p.envs import UserError, VectorEnv, make_env
 
 GAP = "MiniGrid-LavaGapS5-v0"
 
@@ -64,3 +64,23 @@ def test_a_shaper_around_what_make_env_gives() -> None:
     env.reset(seed=0)
     env.step(0)
     assert env.seen[0]["image"].shape == (5, 5, 3)
+
+
+def test_a_wrapper_that_fails_is_named_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Shaper, *args: Any, **options: Any) -> Any:
+        raise KeyError("image")
+
+    vector, single = VectorEnv("Shaped-v0", 1, 0), make_env("Shaped-v0")
+    vector.reset()
+    single.reset(seed=0)
+    monkeypatch.setattr(Shaper, "step", fail)
+    monkeypatch.setattr(Shaper, "reset", fail)
+    said = r"(Shaped-v0|lava-gap) failed in .*: KeyError: 'image' \(.*test_wrappers\.py, line"
+    for call in (
+        lambda: vector.step([0]),
+        lambda: vector.reset(),
+        lambda: single.step(0),
+        lambda: single.reset(seed=1),
+    ):
+        with pytest.raises(UserError, match=said):
+            call()
